@@ -1,0 +1,1 @@
+"""Folders of videos become CLIP features: partitioned, tracked, reproducible Dagster assets."""

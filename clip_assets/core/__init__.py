@@ -1,0 +1,1 @@
+"""Videos in, CLIP features out. Nothing here knows of Dagster; the command line and the assets both call it."""

@@ -1,0 +1,61 @@
+"""Every error that clip_assets raises on purpose: each says what happened, what is allowed and what to do."""
+
+
+class ClipAssetsError(Exception):
+    """Base of all errors of clip_assets. Its message is written for the person who runs the extraction."""
+
+
+class SettingsError(ClipAssetsError):
+    """A setting or an argument has a value that is not allowed; the message names it and what is allowed."""
+
+
+class PartitionKeyError(ClipAssetsError):
+    """A path can't be a partition key, or a key doesn't name a video inside the library."""
+
+
+class VideoError(ClipAssetsError):
+    """Base of all that is wrong with one video; it fails that video alone."""
+
+
+class VideoUnreadableError(VideoError):
+    """The file is missing, is no video, has no video stream, or holds no frame that can be decoded."""
+
+
+class VideoDamagedError(VideoError):
+    """The video ends early or holds corrupt packets: fewer frames decode than the container promises."""
+
+
+class VideoTimeoutError(VideoError):
+    """The decoder delivered no frame within the allowed time and was stopped."""
+
+
+class DecoderRefusedError(VideoError):
+    """The chosen decoder would get this video wrong; the message names the decoder that gets it right."""
+
+
+class SamplingError(ClipAssetsError):
+    """The sampling asked for can't be had: contradictory options, or more samples than frames."""
+
+
+class ModelError(ClipAssetsError):
+    """A model can't be loaded: unknown name, wrong or missing checkpoint, weights that can't be fetched."""
+
+
+class TextError(ClipAssetsError):
+    """A sentence can't be encoded, as when it has more tokens than the model's context."""
+
+
+class DeviceError(ClipAssetsError):
+    """A device was asked for that this machine doesn't have."""
+
+
+class StoreError(ClipAssetsError):
+    """Base of what can go wrong with stored results."""
+
+
+class ResultMissingError(StoreError):
+    """Nothing whole is stored for this asset and partition key."""
+
+
+class ResultCorruptError(StoreError):
+    """Stored bytes differ from what the manifest promises."""

@@ -1,0 +1,143 @@
+"""What passes between the stages: frozen records of numpy arrays, every field with its shape, dtype and unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class VideoProbe:
+    """What a container says of its first video stream, read by demuxing, without decoding where times allow it.
+
+    Attributes:
+        path: The file.
+        container: The container format's short name, as FFmpeg gives it (``mov,mp4,m4a,3gp,3g2,mj2``).
+        codec: The codec's short name (``h264``).
+        width: Pixels, after rotation.
+        height: Pixels, after rotation.
+        rotation: Degrees, 0, 90, 180 or 270, by which a decoded picture is turned clockwise to stand upright.
+        pts: int64 (F,), presentation time of each frame in ticks of ``time_base``, strictly increasing,
+            the first at 0.
+        end_pts: Ticks at which the last frame leaves the screen; greater than ``pts[-1]``.
+        start_pts: The container's own time stamp of the first frame, in ticks; what was subtracted from ``pts``.
+        time_base: Seconds of one tick, exact.
+        fps: Frames per second, the source's average rate.
+        has_edit_list: Whether the container holds frames that are never on screen (packets marked discard).
+    """
+
+    path: Path
+    container: str
+    codec: str
+    width: int
+    height: int
+    rotation: int
+    pts: NDArray[np.int64]
+    end_pts: int
+    start_pts: int
+    time_base: Fraction
+    fps: float
+    has_edit_list: bool
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames on screen, F."""
+        return len(self.pts)
+
+    @property
+    def timestamps_ms(self) -> NDArray[np.float64]:
+        """float64 (F,), presentation time of each frame in milliseconds, the first at 0."""
+        return ticks_to_ms(self.pts, self.time_base)
+
+    @property
+    def duration_ms(self) -> float:
+        """Milliseconds from the first frame's appearance to the last one's end."""
+        return float(self.end_pts * self.time_base * 1000)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameIndices:
+    """Which frames of a video are sampled, and when.
+
+    Attributes:
+        indices: int64 (T,), 0-based in presentation order of the source, never decreasing.
+        timestamps_ms: float64 (T,), the sample's time, strictly increasing.
+        source_timestamps_ms: float64 (T,), when that frame is on screen, the first frame of the video at 0.
+        fps: The source's average rate, frames per second.
+        frame_count: Frames of the source.
+        width: Pixels of the source, after rotation.
+        height: Pixels of the source, after rotation.
+        duration_ms: Milliseconds to the end of the source's last frame.
+    """
+
+    indices: NDArray[np.int64]
+    timestamps_ms: NDArray[np.float64]
+    source_timestamps_ms: NDArray[np.float64]
+    fps: float
+    frame_count: int
+    width: int
+    height: int
+    duration_ms: float
+
+
+@dataclass(frozen=True, eq=False)
+class ClipFeatures:
+    """One CLIP feature per sampled frame.
+
+    Attributes:
+        clip: float32 (T, D), the image encoder's raw output, not normalised.
+        timestamps_ms: float64 (T,), the sample's time.
+        source_timestamps_ms: float64 (T,), when the encoded frame is on screen.
+        indices: int64 (T,), the encoded frame, 0-based in presentation order of the source.
+        fps: The source's average rate, frames per second.
+        model_name: The model's name, as in ``ViT-B/32``.
+        weights_sha256: SHA-256 of the weights' file, 64 hexadecimal digits: the model's identity.
+        damage: Empty for a whole video; else what is missing from a damaged one that was kept on request.
+    """
+
+    clip: NDArray[np.float32]
+    timestamps_ms: NDArray[np.float64]
+    source_timestamps_ms: NDArray[np.float64]
+    indices: NDArray[np.int64]
+    fps: float
+    model_name: str
+    weights_sha256: str
+    damage: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class TextMatch:
+    """How well each sampled frame matches each sentence.
+
+    Attributes:
+        texts: (N,), the sentences, in the order given.
+        probabilities: float64 (T, N), softmax over the sentences; rows sum to 1.
+        logits: float64 (T, N), logit scale times cosine.
+        timestamps_ms: float64 (T,), the sample's time.
+    """
+
+    texts: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+    logits: NDArray[np.float64]
+    timestamps_ms: NDArray[np.float64]
+
+
+Record = FrameIndices | ClipFeatures | TextMatch
+
+
+def ticks_to_ms(ticks: NDArray[np.int64], time_base: Fraction) -> NDArray[np.float64]:
+    """Ticks of ``time_base`` to float64 milliseconds, each rounded once from the exact rational.
+
+    Args:
+        ticks: int64, any shape.
+        time_base: Seconds of one tick.
+    """
+    numerator = 1000 * time_base.numerator
+    return np.asarray(ticks, dtype=np.int64) * numerator / time_base.denominator
