@@ -1,0 +1,87 @@
+"""Frames to model input: CLIP's official transform, and the same picture several times faster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+# Of CLIP's training images, red, green, blue, in units of the full range (openai/CLIP, clip/clip.py, _transform).
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Short side to ``resolution`` (bicubic, antialiased), centre crop, [0, 1], CLIP's mean and deviation.
+
+    ``reference`` is PIL's resize, equal to ``clip``'s own transform bit for bit. ``fast`` is torch's on uint8, at most
+    one grey level away from it.
+
+    Attributes:
+        resolution: Pixels, R: side of the square that the model takes.
+        method: Which resize.
+    """
+
+    resolution: int
+    method: Literal["fast", "reference"] = "fast"
+
+    def resize_crop(self, frame: NDArray[np.uint8]) -> torch.Tensor:
+        """One frame, resized and cropped: uint8 (3, R, R), contiguous.
+
+        Args:
+            frame: uint8 (H, W, 3), RGB. Quickest if contiguous and writeable; any other is copied first.
+        """
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
+            raise ValueError(f"A frame is uint8 (height, width, 3); got {frame.dtype} {frame.shape}.")
+        frame = np.require(frame, requirements=("C", "W"))
+        return self._resize_crop_torch(frame) if self.method == "fast" else self._resize_crop_pil(frame)
+
+    def normalise(
+        self, batch: torch.Tensor, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    ) -> torch.Tensor:
+        """Model input (B, 3, R, R) on ``device``, of ``dtype`` (float32 unless given), from uint8 (B, 3, R, R).
+
+        The arithmetic is float32 and that of torchvision's ``ToTensor`` and ``Normalize``, bit for bit.
+        """
+        import torch
+
+        pixels = batch.to(device, non_blocking=True).to(torch.float32).div_(255)
+        mean = torch.tensor(CLIP_MEAN, device=device).view(3, 1, 1)
+        std = torch.tensor(CLIP_STD, device=device).view(3, 1, 1)
+        return pixels.sub_(mean).div_(std).to(dtype or torch.float32)
+
+    def _resize_crop_torch(self, frame: NDArray[np.uint8]) -> torch.Tensor:
+        import torch
+        from torch.nn.functional import interpolate
+
+        # As a channels_last view of (1, 3, H, W), the frame's own memory goes into the vectorised uint8 kernel.
+        picture = torch.from_numpy(frame).permute(2, 0, 1).unsqueeze(0)
+        height, width = resized_size(frame.shape[0], frame.shape[1], self.resolution)
+        resized = interpolate(picture, size=(height, width), mode="bicubic", antialias=True)[0]
+        # Python rounds halves to even, as torchvision's CenterCrop does.
+        top, left = round((height - self.resolution) / 2), round((width - self.resolution) / 2)
+        return resized[:, top : top + self.resolution, left : left + self.resolution].contiguous()
+
+    def _resize_crop_pil(self, frame: NDArray[np.uint8]) -> torch.Tensor:
+        from PIL import Image
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms import functional as transforms
+
+        resized = transforms.resize(Image.fromarray(frame), [self.resolution], InterpolationMode.BICUBIC)
+        return transforms.pil_to_tensor(transforms.center_crop(resized, [self.resolution]))
+
+
+def resized_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """Height and width, in pixels, of a picture whose short side becomes ``short_side``; the long one rounds down.
+
+    The rule of torchvision's ``Resize``.
+    """
+    if width <= height:
+        return int(short_side * height / width), short_side
+    return short_side, int(short_side * width / height)

@@ -1,0 +1,181 @@
+"""Which file holds a model's weights: found, or downloaded once and checked; and its identity, the SHA-256."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from http.client import HTTPException
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clip_assets.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
+
+_OPENAI = "https://openaipublic.azureedge.net/clip/models"
+
+# Where OpenAI publishes its weights; the last folder is the file's SHA-256 (openai/CLIP, clip/clip.py, _MODELS).
+OPENAI_URLS: Mapping[str, str] = {
+    "RN50": f"{_OPENAI}/afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt",
+    "RN101": f"{_OPENAI}/8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599/RN101.pt",
+    "RN50x4": f"{_OPENAI}/7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd/RN50x4.pt",
+    "RN50x16": f"{_OPENAI}/52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa/RN50x16.pt",
+    "RN50x64": f"{_OPENAI}/be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c/RN50x64.pt",
+    "ViT-B/32": f"{_OPENAI}/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
+    "ViT-B/16": f"{_OPENAI}/5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f/ViT-B-16.pt",
+    "ViT-L/14": f"{_OPENAI}/b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836/ViT-L-14.pt",
+    "ViT-L/14@336px": f"{_OPENAI}/3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
+}
+
+MODEL_NAMES = (*OPENAI_URLS, "demo", "custom")
+
+# Of model "custom", relative to the working directory.
+DEFAULT_CHECKPOINT = Path("models/clip/checkpoints/CLIP-custom.pth")
+
+_CONNECT_TIMEOUT_SECONDS = 30
+_CHUNK_BYTES = 1 << 20
+
+
+def find_weights(name: str, *, checkpoint: Path | None = None, folder: Path) -> Path:
+    """The file with the weights of model ``name``, absolute; one of OpenAI's is downloaded if it isn't there.
+
+    Args:
+        name: One of ``MODEL_NAMES``.
+        checkpoint: The file of model "custom" (default: ``DEFAULT_CHECKPOINT``); no other model takes one.
+        folder: Where OpenAI's weights are, or are downloaded to.
+
+    Raises:
+        ModelError: Unknown name, a checkpoint beside a name that has its own weights, no such file, failed download.
+    """
+    if name not in MODEL_NAMES:
+        raise ModelError(f"There is no model {name!r}. Available: {', '.join(MODEL_NAMES)}.")
+    if checkpoint is not None and name != "custom":
+        raise ModelError(
+            f"Model {name!r} has weights of its own, but checkpoint {checkpoint} was given too. "
+            "Leave the checkpoint out, or choose model 'custom' to load it."
+        )
+    if name in OPENAI_URLS:
+        return ensure_weights(name, folder)
+    if name == "demo":
+        path = Path(str(files("clip_assets") / "demo" / "shapes.pth"))
+        remedy = "It is part of clip_assets: install the package again."
+    else:
+        path = Path(checkpoint or DEFAULT_CHECKPOINT).absolute()
+        remedy = "Put the checkpoint there, or give the path of another."
+    if not path.is_file():
+        raise ModelError(f"The weights of model {name!r} were expected in the file {path}, which isn't there. {remedy}")
+    return path
+
+
+def ensure_weights(name: str, folder: Path, urls: Mapping[str, str] = OPENAI_URLS) -> Path:
+    """The file with OpenAI's weights of model ``name`` in ``folder``, absolute; downloaded if it isn't there.
+
+    Args:
+        name: A key of ``urls``.
+        folder: Made if it doesn't exist.
+        urls: Model name to URL; a URL ends in ``<SHA-256 of the file>/<file name>``.
+
+    Raises:
+        ModelError: The download failed, or the file isn't the one that was published.
+    """
+    url = urls[name]
+    expected, file_name = url.split("/")[-2:]
+    path = Path(folder).absolute() / file_name
+    if not path.exists():
+        _download(name, url, path)
+    elif (actual := weights_sha256(path)) != expected:
+        raise ModelError(
+            f"{path} is not OpenAI's {name}: its SHA-256 is {actual}, that of {name} is {expected}. Delete the file "
+            "to have it downloaded again; if it is a model of your own, load it as 'custom' with its path."
+        )
+    return path
+
+
+def weights_sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits: a model's identity.
+
+    Computed once per (path, size, time of change) and remembered in the user's cache folder where that is writeable.
+
+    Raises:
+        ModelError: The file can't be read.
+    """
+    path = Path(path).absolute()
+    cache_file = _user_cache_folder() / "clip_assets" / "weights_sha256.json"
+    try:
+        stat = path.stat()
+        key = f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
+        cache = _read_cache(cache_file)
+        if key not in cache:
+            with path.open("rb") as file:
+                cache[key] = hashlib.file_digest(file, "sha256").hexdigest()
+            with contextlib.suppress(OSError):  # a cache that can't be written costs time, not results
+                _write_atomically(cache_file, json.dumps(cache, indent=0))
+    except OSError as error:
+        raise ModelError(f"The weights {path} can't be read: {error}.") from error
+    return cache[key]
+
+
+def _download(name: str, url: str, path: Path) -> None:
+    """Fetch ``url`` to ``path``, which appears whole and with the SHA-256 in the URL, or not at all."""
+    expected = url.split("/")[-2]
+    advice = f"Fetch {path.name} (SHA-256 {expected}) from {url} by other means and put it at {path}."
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as temporary:
+            part = Path(temporary) / path.name
+            actual = _fetch(url, part)
+            if actual != expected:
+                raise ModelError(
+                    f"The download of {name}'s weights is damaged or incomplete: {part.stat().st_size} bytes arrived, "
+                    f"with SHA-256 {actual}; expected {expected}. Try again. {advice}"
+                )
+            part.replace(path)
+    except (OSError, HTTPException) as error:
+        raise ModelError(f"The weights of {name} can't be downloaded: {error}. {advice}") from error
+
+
+def _fetch(url: str, path: Path) -> str:
+    """Write what ``url`` serves to ``path`` with a progress bar on standard error; its SHA-256."""
+    from urllib.request import urlopen
+
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    digest = hashlib.sha256()
+    logger.info("Downloading %s", url)
+    with urlopen(url, timeout=_CONNECT_TIMEOUT_SECONDS) as source, path.open("wb") as file:
+        total = int(source.headers.get("Content-Length", 0)) or None
+        with tqdm(total=total, unit="B", unit_scale=True, desc=path.name) as progress:
+            while chunk := source.read(_CHUNK_BYTES):
+                file.write(chunk)
+                digest.update(chunk)
+                progress.update(len(chunk))
+    return digest.hexdigest()
+
+
+def _user_cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _read_cache(path: Path) -> dict[str, str]:
+    """What the cache file holds; empty if there is none or it isn't ours."""
+    try:
+        cache = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return cache if isinstance(cache, dict) else {}
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as temporary:
+        part = Path(temporary) / path.name
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)

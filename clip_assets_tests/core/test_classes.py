@@ -1,0 +1,18 @@
+from clip_assets.core.classes import default_texts, kinetics400_classes
+
+
+def test_kinetics400_has_400_different_names_without_stray_space():
+    names = kinetics400_classes()
+    assert len(names) == len(set(names)) == 400
+    assert all(name and name == name.strip() for name in names)
+
+
+def test_kinetics400_names_are_in_label_order():
+    names = kinetics400_classes()
+    assert (names[0], names[209], names[399]) == ("abseiling", "passing American football (not in game)", "zumba")
+
+
+def test_default_texts_put_each_class_into_the_template():
+    texts = default_texts()
+    assert texts[:2] == ("a photo of abseiling", "a photo of air drumming")
+    assert len(texts) == 400
