@@ -1,0 +1,198 @@
+"""Threads that decode and preprocess videos into one bounded queue."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from clip_assets.core.records import FrameIndices
+from clip_assets.core.video import decode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from clip_assets.core.preprocess import Preprocess
+
+VIDEOS_AHEAD = 64
+"""Videos that may be begun before the oldest unfinished one is handed over: bounds what waits for it."""
+
+POLL_SECONDS = 0.1
+"""How often a waiting thread looks whether it should stop."""
+
+
+@dataclass(frozen=True, eq=False)
+class VideoJob:
+    """A video and the frames of it to encode.
+
+    Attributes:
+        key: How the caller knows the video.
+        path: The file.
+        frames: The sampled frames.
+    """
+
+    key: str
+    path: Path
+    frames: FrameIndices
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """How videos are extracted.
+
+    Attributes:
+        batch_size: Frames encoded together.
+        decoder: Video decoder.
+        on_damage: Whether a video that ends early fails, or keeps the frames that decode.
+        video_timeout: Seconds without a frame after which a decoder is stopped.
+        videos_at_once: Videos decoded at the same time; None: chosen from the processors available.
+    """
+
+    batch_size: int = 32
+    decoder: Literal["pyav", "decord"] = "pyav"
+    on_damage: Literal["fail", "keep"] = "fail"
+    video_timeout: float = 60.0
+    videos_at_once: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A video's first message: its place among the jobs, and its distinct frames int64 (U,), each encoded once."""
+
+    number: int
+    job: VideoJob
+    distinct: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedFrame:
+    """The ``row``-th distinct frame of a video, uint8 (3, R, R), resized and cropped."""
+
+    number: int
+    row: int
+    pixels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """A video's last message: how many frames were sent, what is missing, why it failed, and the time it took."""
+
+    number: int
+    sent: int
+    damage: str
+    error: Exception | None
+    decode_seconds: float
+    preprocess_seconds: float
+
+
+Message = Begun | PreparedFrame | Ended | BaseException | None
+
+
+class DecodingThreads:
+    """Each thread takes the next job and sends `Begun`, its `PreparedFrame` s in order, and `Ended`.
+
+    A thread that finds no more jobs sends None, one that can't go on sends the exception. Whoever receives releases ``ahead`` once for every video that it is
+    done with.
+    """
+
+    def __init__(
+        self, jobs: Iterable[VideoJob], preprocess: Preprocess, options: PipelineOptions, capacity: int
+    ) -> None:
+        self.queue: queue.Queue[Message] = queue.Queue(maxsize=capacity)
+        self.ahead = threading.Semaphore(VIDEOS_AHEAD)
+        self._jobs = enumerate(jobs)
+        self._preprocess = preprocess
+        self._options = options
+        self._drawing = threading.Lock()
+        self._stopping = threading.Event()
+        count = options.videos_at_once or default_videos_at_once()
+        self._threads = [threading.Thread(target=self._work, name=f"decode_{n}") for n in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def thread_count(self) -> int:
+        """Threads that were started, and so the number of None that will come."""
+        return len(self._threads)
+
+    def close(self) -> None:
+        """Stop the threads, which close their files, and wait for them."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        import torch
+
+        torch.set_num_threads(1)  # for this thread alone: the encoder has the other processors
+        try:
+            while (numbered := self._next_job()) is not None:
+                self._decode(*numbered)
+            self._send(None)
+        except _Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001 - as when the jobs can't be drawn; the receiver raises it
+            self._send(error)
+
+    def _next_job(self) -> tuple[int, VideoJob] | None:
+        while not self.ahead.acquire(timeout=POLL_SECONDS):
+            self._check_stopping()
+        with self._drawing:
+            return next(self._jobs, None)
+
+    def _decode(self, number: int, job: VideoJob) -> None:
+        distinct = np.unique(job.frames.indices)
+        self._send(Begun(number, job, distinct))
+        sent, damage, error = 0, "", None
+        decode_seconds = preprocess_seconds = 0.0
+        began = time.perf_counter()
+        try:
+            with decode(
+                job.path,
+                distinct,
+                decoder=self._options.decoder,
+                on_damage=self._options.on_damage,
+                timeout_seconds=self._options.video_timeout,
+            ) as frames:
+                for frame in frames:
+                    decoded = time.perf_counter()
+                    pixels = self._preprocess.resize_crop(frame.rgb)
+                    prepared = time.perf_counter()
+                    decode_seconds += decoded - began
+                    preprocess_seconds += prepared - decoded
+                    self._send(PreparedFrame(number, sent, pixels))
+                    sent += 1
+                    began = time.perf_counter()
+                damage = frames.damage
+        except Exception as caught:  # noqa: BLE001 - whatever breaks one video is reported as that video's failure
+            error = caught
+        self._send(Ended(number, sent, damage, error, decode_seconds, preprocess_seconds))
+
+    def _send(self, message: Message) -> None:
+        while True:
+            self._check_stopping()
+            try:
+                return self.queue.put(message, timeout=POLL_SECONDS)
+            except queue.Full:
+                continue
+
+    def _check_stopping(self) -> None:
+        if self._stopping.is_set():
+            raise _Stopped
+
+
+class _Stopped(BaseException):
+    """Unwinds a thread when decoding is closed; no Exception, so that no video is said to have failed."""
+
+
+def default_videos_at_once() -> int:
+    """A video for every four processors available to this process; a stream's own threads use the others."""
+    return max(1, len(os.sched_getaffinity(0)) // 4) if hasattr(os, "sched_getaffinity") else 1

@@ -1,0 +1,60 @@
+"""Which devices to compute on, and in which precision."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from clip_assets.core.errors import DeviceError
+
+if TYPE_CHECKING:
+    from clip_assets.core.model import Precision
+
+logger = logging.getLogger(__name__)
+
+
+def resolve_devices(device_ids: Literal["auto", "cpu"] | Sequence[int | Literal["cpu"]]) -> tuple[str, ...]:
+    """The devices asked for, as torch names them (``cuda:0``, ``cpu``); at least one.
+
+    Args:
+        device_ids: "auto" (the first GPU, or the CPU where there is none), "cpu", or a replica of the model for each
+            of these: CUDA ids, or "cpu" several times.
+
+    Raises:
+        DeviceError: No device was named, or one that isn't there; the message lists those that are.
+    """
+    if device_ids == "cpu":
+        return ("cpu",)
+    count = _cuda_device_count()
+    if device_ids == "auto":
+        return ("cuda:0",) if count else _fall_back_to_cpu()
+    present = ", ".join(f"{index}" for index in range(count)) or "none"
+    if not device_ids:
+        raise DeviceError(f"device_ids is empty. Name 'auto', 'cpu' or CUDA ids; present: {present}.")
+    if absent := [str(device) for device in device_ids if device != "cpu" and device not in range(count)]:
+        raise DeviceError(
+            f"CUDA device {', '.join(absent)} is not there; CUDA devices present: {present}. "
+            "Choose among these, or device_ids 'cpu'."
+        )
+    return tuple("cpu" if device == "cpu" else f"cuda:{device}" for device in device_ids)
+
+
+def resolve_precision(precision: Literal["auto", "fp32", "fp16", "bf16"], devices: Sequence[str]) -> Precision:
+    """The number format to compute in: "auto" is fp16 if all devices are GPUs, else fp32."""
+    if precision != "auto":
+        return precision
+    return "fp16" if all(device.startswith("cuda") for device in devices) else "fp32"
+
+
+def _cuda_device_count() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+@functools.cache  # so that it is said once
+def _fall_back_to_cpu() -> tuple[str]:
+    logger.warning("No CUDA device is present: computing on the CPU.")
+    return ("cpu",)

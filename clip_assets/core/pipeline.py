@@ -1,0 +1,233 @@
+"""decode -> preprocess -> encode, overlapped: threads decode, batches fill across videos, results keep their order.
+
+Decoding threads put what they make into one bounded queue (`core.decoding`). The caller's thread is the only one that
+knows the state of a video: it fills batches from the queue, hands them to one encoding thread per model replica, puts
+the rows where they belong and yields each video when it and all before it are complete.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clip_assets.core.decoding import (
+    VIDEOS_AHEAD,
+    Begun,
+    DecodingThreads,
+    Ended,
+    PipelineOptions,
+    PreparedFrame,
+    VideoJob,
+)
+from clip_assets.core.preprocess import Preprocess
+from clip_assets.core.records import ClipFeatures
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from clip_assets.core.model import ClipModel
+
+
+@dataclass(frozen=True)
+class StageSeconds:
+    """Seconds of one video in each stage; stages overlap, so their sum can exceed the time on the clock."""
+
+    decode: float
+    preprocess: float
+    encode: float
+
+
+@dataclass(frozen=True, eq=False)
+class Extracted:
+    """What became of a job: either ``features`` or ``error`` is set.
+
+    Attributes:
+        job: The job.
+        features: One feature per sampled frame.
+        error: Why this video failed.
+        seconds: Time by stage.
+    """
+
+    job: VideoJob
+    features: ClipFeatures | None
+    error: Exception | None
+    seconds: StageSeconds
+
+
+def extract_features(
+    jobs: Iterable[VideoJob], models: Sequence[ClipModel], options: PipelineOptions
+) -> Iterator[Extracted]:
+    """Encode the sampled frames of many videos; results come in the order of ``jobs``.
+
+    A video that fails ends alone, with its reason. Memory is bounded by the batches in flight, whatever the number
+    and length of the videos. Closing the generator stops the threads and closes the files.
+
+    Args:
+        jobs: Drawn from as work proceeds; may be lazy.
+        models: Replicas of one model, which share the batches.
+        options: See `PipelineOptions`.
+    """
+    preprocess = Preprocess(models[0].input_resolution)
+    capacity = 2 * options.batch_size * len(models)
+    with (
+        closing(_Encoders(models, preprocess)) as encoders,
+        closing(DecodingThreads(jobs, preprocess, options, capacity)) as decoding,
+    ):
+        yield from _Assembly(models[0], decoding, encoders, options.batch_size).results()
+
+
+@dataclass(eq=False)
+class _Video:
+    """A video under way; ``rows`` float32 (distinct frames, D) fills as batches come back."""
+
+    begun: Begun
+    rows: NDArray[np.float32]
+    encoded: int = 0
+    encode_seconds: float = 0.0
+    ended: Ended | None = None
+    error: Exception | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.ended is not None and self.encoded == self.ended.sent
+
+
+@dataclass(eq=False)
+class _Batch:
+    frames: list[PreparedFrame]
+    features: Future[tuple[NDArray[np.float32], float]]
+
+
+class _Encoders:
+    """A thread per replica; each takes the next batch when it is free."""
+
+    def __init__(self, models: Sequence[ClipModel], preprocess: Preprocess) -> None:
+        self._executor = ThreadPoolExecutor(len(models), thread_name_prefix="encode")
+        self._free = deque(models)
+        self._preprocess = preprocess
+        self.capacity = 2 * len(models)
+
+    def submit(self, frames: list[PreparedFrame]) -> _Batch:
+        return _Batch(frames, self._executor.submit(self._encode, [frame.pixels for frame in frames]))
+
+    def close(self) -> None:
+        """Forget the batches that wait, and wait for those under way."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def _encode(self, pixels: list[Tensor]) -> tuple[NDArray[np.float32], float]:
+        import torch
+
+        began = time.perf_counter()
+        model = self._free.popleft()
+        try:
+            batch = self._preprocess.normalise(torch.stack(pixels), model.device)
+            features = model.encode_images(batch).cpu().numpy()
+        finally:
+            self._free.append(model)
+        return features, time.perf_counter() - began
+
+
+@dataclass(eq=False)
+class _Assembly:
+    """Owns all state between decoding and results; used by one thread."""
+
+    model: ClipModel
+    decoding: DecodingThreads
+    encoders: _Encoders
+    batch_size: int
+    videos: dict[int, _Video] = field(default_factory=dict)
+    filling: list[PreparedFrame] = field(default_factory=list)
+    pending: deque[_Batch] = field(default_factory=deque)
+    handed_over: int = 0
+
+    def results(self) -> Iterator[Extracted]:
+        threads_left = self.decoding.thread_count
+        while threads_left:
+            match self.decoding.queue.get():
+                case Begun() as begun:
+                    rows = np.empty((len(begun.distinct), self.model.embed_dim), np.float32)
+                    self.videos[begun.number] = _Video(begun, rows)
+                case PreparedFrame() as frame:
+                    self.filling.append(frame)
+                    if len(self.filling) == self.batch_size:
+                        self._submit()
+                case Ended() as ended:
+                    self.videos[ended.number].ended = ended
+                case None:
+                    threads_left -= 1
+                case BaseException() as error:
+                    raise error
+            if self._stalled():
+                self._flush()
+            yield from self._complete_videos()
+        self._flush()
+        yield from self._complete_videos()
+
+    def _stalled(self) -> bool:
+        """Whether every decoding thread waits for a video to be handed over, which waits for a batch to fill."""
+        return len(self.videos) == VIDEOS_AHEAD and all(video.ended for video in self.videos.values())
+
+    def _submit(self) -> None:
+        if len(self.pending) == self.encoders.capacity:
+            self._collect()
+        self.pending.append(self.encoders.submit(self.filling))
+        self.filling = []
+
+    def _flush(self) -> None:
+        if self.filling:
+            self._submit()
+        while self.pending:
+            self._collect()
+
+    def _collect(self) -> None:
+        """Wait for the oldest batch and put its rows where they belong."""
+        batch = self.pending.popleft()
+        error: Exception | None = None
+        try:
+            features, seconds = batch.features.result()
+        except Exception as caught:  # noqa: BLE001 - reported as the failure of the videos whose frames it held
+            error = caught
+        for position, frame in enumerate(batch.frames):
+            video = self.videos[frame.number]
+            video.encoded += 1
+            if error is not None:
+                video.error = error
+            else:
+                video.rows[frame.row] = features[position]
+                video.encode_seconds += seconds / len(batch.frames)
+
+    def _complete_videos(self) -> Iterator[Extracted]:
+        while (video := self.videos.get(self.handed_over)) is not None and video.complete:
+            del self.videos[self.handed_over]
+            self.handed_over += 1
+            self.decoding.ahead.release()
+            yield self._extracted(video)
+
+    def _extracted(self, video: _Video) -> Extracted:
+        job, ended = video.begun.job, video.ended
+        assert ended is not None
+        seconds = StageSeconds(ended.decode_seconds, ended.preprocess_seconds, video.encode_seconds)
+        error = ended.error or video.error
+        if error is not None:
+            return Extracted(job, None, error, seconds)
+        kept = np.flatnonzero(job.frames.indices <= video.begun.distinct[ended.sent - 1])
+        indices = job.frames.indices[kept]
+        features = ClipFeatures(
+            clip=video.rows[np.searchsorted(video.begun.distinct, indices)],
+            timestamps_ms=job.frames.timestamps_ms[kept],
+            source_timestamps_ms=job.frames.source_timestamps_ms[kept],
+            indices=indices,
+            fps=job.frames.fps,
+            model_name=self.model.name,
+            weights_sha256=self.model.weights_sha256,
+            damage=ended.damage,
+        )
+        return Extracted(job, features, None, seconds)

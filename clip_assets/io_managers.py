@@ -1,0 +1,174 @@
+"""Between assets and the store: what is stored already is recognised, the rest is computed and stored as it comes."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+from upath import UPath
+
+from clip_assets.core.errors import ResultMissingError
+from clip_assets.core.identity import digest
+from clip_assets.core.manifest import MANIFEST_NAME, Format, Manifest
+from clip_assets.core.records import RECORD_TYPES, Record
+from clip_assets.core.store import Store
+from clip_assets.core.store_keys import escape_key
+from clip_assets.work import Outcome, Work
+
+
+class StoredResults(Mapping[str, Any]):
+    """Records of an asset's partitions by partition key, each read when it is asked for.
+
+    An asset that annotates an input with this type gets all partitions of its run, however many. Any other input is
+    as Dagster's `UPathIOManager` gives it: the record itself for one partition, a dictionary for several.
+    """
+
+    def __init__(self, store: Store, asset: str, keys: Sequence[str]) -> None:
+        self._store = store
+        self._asset = asset
+        self._keys = dict.fromkeys(keys)
+
+    def __getitem__(self, key: str) -> Record:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._store.read(self._asset, key, RECORD_TYPES[self._asset])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def parameters(self, key: str) -> Mapping[str, Any]:
+        """What the stored bytes of a partition were made from.
+
+        Raises:
+            ResultMissingError: Nothing whole is stored for it.
+        """
+        manifest = self._store.manifest(self._asset, key)
+        if manifest is None:
+            raise ResultMissingError(f"No {self._asset} is stored for {key!r}. Materialize {self._asset} for it first.")
+        return manifest.parameters
+
+
+class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
+    """Stores what a `Work` describes at ``<base_path>/<asset>/<partition key, escaped>/``."""
+
+    base_path: str = Field(description="Where results are stored: a folder, or any fsspec URL.")
+
+    @property
+    @abstractmethod
+    def format(self) -> Format:
+        """Of the results that are written; both formats are read."""
+
+    @property
+    def store(self) -> Store:
+        """The store behind this manager."""
+        return Store(self.base_path, self.format)
+
+    @property
+    def _base_path(self) -> UPath:
+        return self.store.root
+
+    def make_safe_partition_path(self, base_path: UPath, partition: str) -> UPath:
+        """The partition's folder: no key leaves ``base_path`` or shares the folder of another."""
+        return base_path.joinpath(*escape_key(partition).split("/"))
+
+    def handle_output(self, context: dg.OutputContext, obj: Work) -> None:
+        """Store what isn't stored yet, partition by partition.
+
+        Raises:
+            dagster.Failure: Partitions failed; names each with its reason. The others are stored.
+        """
+        if not isinstance(obj, Work):
+            raise TypeError(f"{type(self).__name__} stores what a Work describes, and got a {type(obj).__name__}.")
+        asset = context.asset_key.to_user_string()
+        failed = dict(obj.failed)
+        missing = []
+        for key, parameters in obj.wanted.items():
+            manifest = None if obj.force else self.store.manifest(asset, key)
+            if manifest is not None and manifest.data_version == digest(parameters):
+                self._report(context, obj, manifest)
+            else:
+                missing.append(key)
+        context.log.info(f"{asset}: {len(obj.wanted) - len(missing)} stored already, {len(missing)} to compute.")
+        with closing(obj.compute(missing)) as outcomes:
+            for outcome in outcomes:
+                if outcome.error is None:
+                    self.dump_to_path(context, outcome, self.store.path(asset, outcome.key))
+                    self._report(context, obj, self.store.manifest(asset, outcome.key))
+                else:
+                    failed[outcome.key] = outcome.error
+                    context.log.error(f"{outcome.key}: {outcome.error}")
+        if failed:
+            raise _failure(failed, of=len(obj.wanted) + len(obj.failed))
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """`StoredResults` where the input is annotated so, else the records themselves."""
+        if context.dagster_type.typing_type is StoredResults:
+            return StoredResults(self.store, context.asset_key.to_user_string(), context.asset_partition_keys)
+        return super().load_input(context)
+
+    def dump_to_path(self, context: dg.OutputContext, obj: Outcome, path: UPath) -> None:
+        """Write one computed partition to its folder ``path``."""
+        self.store.write(
+            context.asset_key.to_user_string(),
+            obj.key,
+            obj.record,
+            data_version=digest(obj.parameters),
+            parameters=obj.parameters,
+            summary=obj.summary,
+        )
+
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> Record:
+        """The record stored in the folder ``path``, its bytes compared with their digests.
+
+        Raises:
+            FileNotFoundError: Nothing is stored there.
+            ResultCorruptError: The bytes aren't those that were stored.
+        """
+        manifest = Manifest.from_json((path / MANIFEST_NAME).read_bytes())
+        return self.store.read(manifest.asset, manifest.partition_key, RECORD_TYPES[manifest.asset])
+
+    def _report(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> None:
+        """Put what is known of a stored partition into its materialization event."""
+        path = self.store.path(manifest.asset, manifest.partition_key)
+        metadata = {
+            "path": dg.MetadataValue.path(str(path)),
+            "created": dg.MetadataValue.timestamp(datetime.fromisoformat(manifest.created)),
+            **work.describe(manifest.summary),
+        }
+        context.step_context.add_asset_metadata(metadata, partition_key=manifest.partition_key)
+
+
+class NumpyIOManager(StoreIOManager):
+    """Writes a ``.npy`` file for each array."""
+
+    @property
+    def format(self) -> Format:
+        """numpy."""
+        return "numpy"
+
+
+class PickleIOManager(StoreIOManager):
+    """Writes one ``.pkl`` file for each partition."""
+
+    @property
+    def format(self) -> Format:
+        """pickle."""
+        return "pickle"
+
+
+def _failure(failed: Mapping[str, Exception], of: int) -> dg.Failure:
+    """One failure that names every failed partition; a partition that is alone has the first line for its reason."""
+    reasons = [f"{key}: {error}" for key, error in failed.items()]
+    if of > 1:
+        reasons.insert(0, f"{len(failed)} of {of} videos failed; the others are stored.")
+    return dg.Failure(
+        description="\n".join(reasons),
+        metadata={"failed": dg.MetadataValue.json({key: str(error) for key, error in failed.items()})},
+        allow_retries=False,
+    )

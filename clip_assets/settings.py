@@ -1,0 +1,154 @@
+"""Every setting: its name, default, limits and description, read from the environment here and nowhere else.
+
+A field ``batch_size`` is the environment variable ``CLIP_ASSETS_BATCH_SIZE``. A file ``.env`` in the working
+directory counts as environment and comes before it, as in Dagster's own commands.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from dotenv import load_dotenv
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from clip_assets.core.errors import SettingsError
+
+PREFIX = "CLIP_ASSETS_"
+
+
+def _from_yaml(value: Any) -> Any:
+    """The environment holds strings; lists and numbers among them are written as YAML."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"not valid YAML: {error}") from error
+
+
+def _one_device_list(value: Any) -> Any:
+    return [value] if isinstance(value, int) else value
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - resolve() would follow symbolic links
+
+
+def _absolute_unless_url(location: str) -> str:
+    return location if "://" in location else str(_absolute(Path(location)))
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+DeviceIds = Literal["auto", "cpu"] | list[Annotated[int, Field(ge=0)]]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+
+
+class Settings(BaseSettings):
+    """The platform's settings. Relative paths are relative to the working directory and are made absolute."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", validate_default=True
+    )
+
+    videos: AbsolutePath = Field(default=Path("videos"), description="The library: the folder that holds the videos.")
+    output: Annotated[str, AfterValidator(_absolute_unless_url)] = Field(
+        default="output", description="Where results are stored: a folder, or any fsspec URL such as s3://bucket/clip."
+    )
+    format: Literal["numpy", "pickle"] = Field(
+        default="numpy", description="Format of stored results: a .npy file for each array, or one .pkl."
+    )
+    model_name: str = Field(
+        default="ViT-B/32",
+        description="CLIP model: one of OpenAI's names, demo (the bundled model), or custom (the checkpoint's).",
+    )
+    checkpoint: AbsolutePath = Field(
+        default=Path("models/clip/checkpoints/CLIP-custom.pth"), description="Weights of the model named custom."
+    )
+    weights: AbsolutePath = Field(
+        default=Path("~/.cache/clip"), description="Folder that OpenAI's weights are downloaded to, once."
+    )
+    device_ids: Annotated[DeviceIds, NoDecode, BeforeValidator(_one_device_list), BeforeValidator(_from_yaml)] = Field(
+        default="auto", description="Where to compute: auto (a GPU if there is one), cpu, or CUDA ids such as [0, 2]."
+    )
+    precision: Precision = Field(
+        default="auto", description="Number format of the model: auto (fp16 on CUDA, else fp32), fp32, fp16 or bf16."
+    )
+    batch_size: int = Field(default=32, ge=1, description="Frames that are encoded together.")
+    extraction_fps: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Sampled frames per second; unset: every frame."
+    )
+    extraction_total: int | None = Field(
+        default=None, ge=1, description="Sampled frames per video, evenly spaced; excludes extraction_fps."
+    )
+    frame_selection: Literal["on_screen", "ffmpeg"] = Field(
+        default="on_screen",
+        description="Frame taken at a sample's time: the one on screen, or the one that ffmpeg's fps filter emits.",
+    )
+    pred_texts: Annotated[list[str] | None, NoDecode, BeforeValidator(_from_yaml)] = Field(
+        default=None,
+        min_length=1,
+        description="Sentences to match, a YAML list; unset: 'a photo of {class}' for the 400 Kinetics classes, "
+        "or the demo model's own sentences.",
+    )
+    decoder: Literal["pyav", "decord"] = Field(default="pyav", description="Video decoder.")
+    on_damage: Literal["fail", "keep"] = Field(
+        default="fail", description="A video that ends early: fail, or keep the frames that decode and record it."
+    )
+    video_timeout: float = Field(
+        default=60.0, gt=0, allow_inf_nan=False, description="Seconds without a frame after which a decoder is stopped."
+    )
+
+    @model_validator(mode="after")
+    def _one_sampling(self) -> Settings:
+        if self.extraction_fps is not None and self.extraction_total is not None:
+            raise ValueError(f"{PREFIX}EXTRACTION_FPS and {PREFIX}EXTRACTION_TOTAL exclude each other; unset one")
+        return self
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """The settings that the environment gives.
+
+        Raises:
+            SettingsError: A variable has a value that isn't allowed, or a name that isn't known.
+        """
+        _refuse_unknown_variables(cls)
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError("\n".join(_explain(cls, detail) for detail in error.errors())) from error
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The settings that choose a video's frames."""
+        return self.model_dump(include={"extraction_fps", "extraction_total", "frame_selection"})
+
+
+def load_env_file() -> None:
+    """Put the variables of the working directory's ``.env`` into the environment, as Dagster's commands do."""
+    load_dotenv(Path.cwd() / ".env", override=True)
+
+
+def variable_name(field: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def _refuse_unknown_variables(cls: type[Settings]) -> None:
+    known = [variable_name(field) for field in cls.model_fields]
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise SettingsError(f"Unknown setting {name}. Did you mean {nearest}? Known: {', '.join(known)}.")
+
+
+def _explain(cls: type[Settings], detail: Any) -> str:
+    if not detail["loc"]:
+        return str(detail["msg"]).removeprefix("Value error, ") + "."
+    field = str(detail["loc"][0])
+    meaning = cls.model_fields[field].description
+    return f"{variable_name(field)}={detail['input']!r} is not allowed: {detail['msg']}. It means: {meaning}"

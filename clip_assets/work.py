@@ -1,0 +1,62 @@
+"""What an asset hands to its IO manager: not results, but the work that makes them.
+
+Dagster calls the IO manager only after the asset has returned, so a dictionary of results would neither stream nor
+survive a failure. Instead the asset says, for each partition, what its bytes depend on, and how to compute a set of
+partitions as a stream; the IO manager asks the store what is there already and stores the rest as it comes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from clip_assets.core.identity import digest
+from clip_assets.core.records import Record
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of one partition: either ``record`` or ``error`` is set.
+
+    Attributes:
+        key: The partition's key.
+        record: What to store.
+        parameters: What the record's bytes depend on, as plain JSON values.
+        error: Why there is nothing to store.
+        summary: What to show of it, plain JSON values; stored beside the record.
+    """
+
+    key: str
+    record: Record | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    error: Exception | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A description of the results that an asset wants stored.
+
+    Attributes:
+        wanted: For each partition key the parameters that its bytes depend on, as plain JSON values.
+        failed: Partitions that can't even be described, and why.
+        compute: Computes a set of partitions; yields one outcome for each, as each is done.
+        describe: Dagster metadata made of a stored summary.
+        force: Whether to compute what is stored already.
+    """
+
+    wanted: Mapping[str, Mapping[str, Any]]
+    failed: Mapping[str, Exception]
+    compute: Callable[[Sequence[str]], Iterator[Outcome]]
+    describe: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    force: bool = False
+
+    def output(self) -> dg.Output["Work"]:
+        """The work as the asset's output.
+
+        Its data version is that of the one partition, or a digest over all: Dagster has one version per output.
+        """
+        versions = {key: digest(parameters) for key, parameters in self.wanted.items()}
+        version = next(iter(versions.values())) if len(versions) == 1 else digest(versions)
+        return dg.Output(self, data_version=dg.DataVersion(version))
