@@ -1,0 +1,124 @@
+"""The manifest: what one stored result is, what it was made from, and the bytes it consists of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+Format = Literal["numpy", "pickle"]
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """What one field of the record looks like as an array.
+
+    Attributes:
+        shape: Empty for a scalar.
+        dtype: numpy's name for it, with the byte order where it has one (``<f4``, ``<U12``).
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """What one file consists of.
+
+    Attributes:
+        size: Bytes.
+        sha256: Of the whole file, 64 hexadecimal digits.
+    """
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What one stored result is. It is written last, so that a result without one isn't whole.
+
+    Attributes:
+        asset: The asset's name.
+        partition_key: The partition's key, unescaped.
+        format: ``numpy``, one file per field, or ``pickle``, one file for all.
+        record: Name of the record's class, as in ``ClipFeatures``.
+        data_version: Digest of all that the bytes depend on, as the caller computes it.
+        parameters: Plain JSON values that say in words what the result was made with.
+        created: Time of writing, UTC, ISO 8601.
+        arrays: For each field of the record its shape and dtype, in the record's order.
+        files: For each file, by its name, its size and digest.
+    """
+
+    asset: str
+    partition_key: str
+    format: Format
+    record: str
+    data_version: str
+    parameters: dict[str, Any]
+    created: str
+    arrays: dict[str, StoredArray]
+    files: dict[str, StoredFile]
+
+    def to_json(self) -> bytes:
+        """The manifest as the bytes of ``manifest.json``."""
+        content = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Manifest:
+        """The manifest that ``to_json`` made these bytes of.
+
+        Raises:
+            ValueError: The bytes are torn or foreign, or of another schema version; says which.
+        """
+        try:
+            content = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"it isn't JSON ({error})") from error
+        if not isinstance(content, dict) or "schema_version" not in content:
+            raise ValueError("it has no schema_version, so it isn't a manifest of clip_assets")
+        version = content.pop("schema_version")
+        if version != SCHEMA_VERSION:
+            raise ValueError(
+                f"it has schema version {version!r}, and this version of clip_assets reads {SCHEMA_VERSION}: "
+                "use the version of clip_assets that wrote it"
+            )
+        try:
+            arrays = {name: StoredArray(tuple(v["shape"]), v["dtype"]) for name, v in content.pop("arrays").items()}
+            files = {name: StoredFile(**v) for name, v in content.pop("files").items()}
+            manifest = cls(**content, arrays=arrays, files=files)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"its fields aren't those of schema version {SCHEMA_VERSION} ({error})") from error
+        if not manifest._is_sound():
+            raise ValueError(f"its values aren't those of schema version {SCHEMA_VERSION}")
+        return manifest
+
+    def _is_sound(self) -> bool:
+        """Whether each value has its type, and the files are those of the format and no others."""
+        words = [self.asset, self.partition_key, self.record, self.data_version, self.created]
+        words += [array.dtype for array in self.arrays.values()] + [file.sha256 for file in self.files.values()]
+        counts = [length for array in self.arrays.values() for length in array.shape]
+        counts += [file.size for file in self.files.values()]
+        return (
+            all(isinstance(word, str) for word in words)
+            and all(isinstance(count, int) and count >= 0 for count in counts)
+            and isinstance(self.parameters, dict)
+            and self.format in get_args(Format)
+            and set(self.files) == set(file_names(self.format, self.asset, self.arrays))
+        )
+
+
+def file_names(form: Format, asset: str, fields: dict[str, Any]) -> list[str]:
+    """Names of the files that hold these fields of an asset, the manifest aside.
+
+    Raises:
+        ValueError: A field's name isn't an identifier, and would lead out of the directory.
+    """
+    if not all(name.isidentifier() for name in fields):
+        raise ValueError(f"its fields {list(fields)} aren't all identifiers")
+    return [f"{name}.npy" for name in fields] if form == "numpy" else [f"{asset}.pkl"]

@@ -1,0 +1,263 @@
+"""The result store: one directory per asset and partition, whole or absent, every byte checked against its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+from upath import UPath
+
+from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
+from clip_assets.core.manifest import MANIFEST_NAME, Format, Manifest, StoredFile
+from clip_assets.core.store_files import Files, LocalFiles, RemoteFiles
+from clip_assets.core.store_formats import decode_fields, encode_record
+from clip_assets.core.store_keys import escape_key
+
+if TYPE_CHECKING:
+    from clip_assets.core.records import Record
+
+R = TypeVar("R", bound="Record")
+
+TRASH = "trash"
+
+
+class Store:
+    """Results by asset and partition key, each a directory ``<root>/<asset>/<escaped key>`` with a manifest.
+
+    A result is whole or absent, whatever is killed when: the manifest is removed before the first old file is touched
+    and written after the last new one. Two keys never share a directory, except keys that differ only in case, or in
+    the Unicode form of a letter, on file systems that take these for one: there the later one replaces the earlier,
+    whose result is then missing.
+
+    Attributes:
+        root: Absolute.
+        format: Of the results this store writes; it reads both.
+    """
+
+    def __init__(self, root: str | os.PathLike[str] | UPath, format: Format = "numpy") -> None:
+        if format not in get_args(Format):
+            raise SettingsError(f"The store's format is {format!r}, allowed are {' and '.join(get_args(Format))}.")
+        self.format: Format = format
+        self.root = UPath(root).absolute()
+        self._base = self.root.path.rstrip("/")
+        is_local = self.root.protocol in ("", "file", "local")
+        self._files: Files = LocalFiles(self._base) if is_local else RemoteFiles(self.root.fs)
+
+    def write(
+        self, asset: str, key: str, record: Record, *, data_version: str, parameters: Mapping[str, Any]
+    ) -> Manifest:
+        """Store a record in place of what was stored for this asset and key.
+
+        On a local disk the new files are complete before the old result is given up, so that a full disk costs nothing.
+
+        Args:
+            asset: Letters, digits and underscores.
+            key: Any string.
+            record: Its fields are arrays, plain scalars, strings and tuples of strings.
+            data_version: Digest of all that the record depends on.
+            parameters: What it was made with, as plain JSON values.
+
+        Raises:
+            StoreError: The files can't be written, or a field can't be stored.
+            SettingsError: ``asset`` or ``parameters`` isn't as above.
+        """
+        directory = self._directory(asset, key)
+        arrays, files = encode_record(record, self.format, asset)
+        manifest = Manifest(
+            asset=asset,
+            partition_key=key,
+            format=self.format,
+            record=type(record).__name__,
+            data_version=data_version,
+            parameters=_plain_json(parameters),
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            arrays=arrays,
+            files={name: StoredFile(len(data), _sha256(data)) for name, data in files.items()},
+        )
+        with _reported("written", directory):
+            self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()})
+        return manifest
+
+    def read(self, asset: str, key: str, record_type: type[R]) -> R:
+        """The stored record, in whichever format, after every file's digest was compared with the manifest's.
+
+        Raises:
+            ResultMissingError: Nothing whole is stored.
+            ResultCorruptError: A file's bytes aren't those that were written.
+            StoreError: Another type of record is stored, or the files can't be read.
+        """
+        manifest = self._load_manifest(asset, key)
+        if manifest.record != record_type.__name__:
+            raise StoreError(
+                f"{self.path(asset, key)} holds a {manifest.record}, and a {record_type.__name__} was asked for."
+            )
+        files, problems = self._load_files(manifest)
+        if problems:
+            raise self._corrupt(asset, key, problems)
+        try:
+            values = decode_fields(manifest.format, files)
+        except ResultCorruptError as error:
+            raise self._corrupt(asset, key, [str(error)]) from error
+        expected = {field.name for field in fields(record_type)}
+        if set(values) != expected:
+            raise self._corrupt(asset, key, [f"it has the fields {sorted(values)}, expected {sorted(expected)}"])
+        return record_type(**values)
+
+    def manifest(self, asset: str, key: str) -> Manifest | None:
+        """What is stored for this asset and key, at the cost of one small read; None when nothing whole is.
+
+        Raises:
+            StoreError: The store can't be read, which says nothing about the result.
+        """
+        try:
+            return self._load_manifest(asset, key)
+        except ResultMissingError:
+            return None
+
+    def verify(self, asset: str, key: str) -> list[str]:
+        """What differs between the stored bytes and the manifest, one sentence per file; empty when all is well.
+
+        Raises:
+            ResultMissingError: Nothing whole is stored.
+            StoreError: The files can't be read.
+        """
+        return self._load_files(self._load_manifest(asset, key))[1]
+
+    def path(self, asset: str, key: str) -> UPath:
+        """The directory of this asset and key, whether or not anything is stored there."""
+        return self.root.joinpath(_checked_asset(asset), *escape_key(key).split("/"))
+
+    def delete(self, asset: str, key: str) -> None:
+        """Remove what is stored for this asset and key, whole or not; results of keys below it stay.
+
+        Raises:
+            StoreError: The files can't be removed.
+        """
+        directory = self._directory(asset, key)
+        with _reported("removed", directory):
+            self._files.clear(directory, MANIFEST_NAME)
+
+    def move_to_trash(self, asset: str, key: str) -> bool:
+        """Move what is stored for this asset and key to ``<root>/trash``, which ``Store(root / TRASH)`` reads.
+
+        An older result of that key there is replaced. The result is whole in one of the two places at any moment.
+
+        Returns:
+            Whether something whole was there to move.
+
+        Raises:
+            StoreError: The files can't be moved.
+        """
+        manifest = self.manifest(asset, key)
+        if manifest is not None:
+            files, _ = self._load_files(manifest)
+            directory = self._directory(asset, key, base=f"{self._base}/{TRASH}")
+            with _reported("written", directory):
+                self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()})
+        self.delete(asset, key)
+        return manifest is not None
+
+    def keys(self, asset: str) -> Iterator[str]:
+        """The partition keys with a whole result of this asset; reads one manifest for each.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        directory = f"{self._base}/{_checked_asset(asset)}"
+        with _reported("listed", directory):
+            found = list(self._files.find(directory, MANIFEST_NAME))
+        for escaped in found:
+            try:
+                manifest = Manifest.from_json(self._read(f"{directory}/{escaped}/{MANIFEST_NAME}") or b"")
+            except ValueError:
+                continue
+            if manifest.asset == asset and escape_key(manifest.partition_key) == escaped:
+                yield manifest.partition_key
+
+    def _directory(self, asset: str, key: str, base: str | None = None) -> str:
+        return f"{base or self._base}/{_checked_asset(asset)}/{escape_key(key)}"
+
+    def _read(self, path: str) -> bytes | None:
+        """The bytes of a file, None when there is none."""
+        with _reported("read", path), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return self._files.read(path)
+        return None
+
+    def _load_manifest(self, asset: str, key: str) -> Manifest:
+        path = f"{self._directory(asset, key)}/{MANIFEST_NAME}"
+        data = self._read(path)
+        try:
+            if data is None:
+                raise ValueError("it doesn't exist")
+            manifest = Manifest.from_json(data)
+            if (manifest.asset, manifest.partition_key) != (asset, key):
+                raise ValueError(f"it belongs to {manifest.partition_key!r} of {manifest.asset}")
+        except ValueError as error:
+            raise ResultMissingError(
+                f"No whole result of {asset} is stored for {key!r}: {path} is no manifest of it, as {error}. "
+                f"Materialize {asset} for this partition."
+            ) from error
+        return manifest
+
+    def _load_files(self, manifest: Manifest) -> tuple[dict[str, bytes], list[str]]:
+        """The bytes of each file that is there, and what is wrong with them."""
+        directory = self._directory(manifest.asset, manifest.partition_key)
+        files: dict[str, bytes] = {}
+        problems = []
+        for name, expected in manifest.files.items():
+            data = self._read(f"{directory}/{name}")
+            if data is None:
+                problems.append(f"{name} is missing")
+                continue
+            files[name] = data
+            if (digest := _sha256(data)) != expected.sha256:
+                problems.append(
+                    f"{name} has {len(data)} bytes with SHA-256 {digest}, "
+                    f"expected {expected.size} bytes with SHA-256 {expected.sha256}"
+                )
+        return files, problems
+
+    def _corrupt(self, asset: str, key: str, problems: list[str]) -> ResultCorruptError:
+        return ResultCorruptError(
+            f"The result of {asset} for {key!r} in {self.path(asset, key)} is damaged: {'; '.join(problems)}. "
+            f"Materialize {asset} for this partition again with force."
+        )
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _checked_asset(asset: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]+", asset) or asset.lower() == TRASH:
+        raise SettingsError(
+            f"The asset's name is {asset!r}, allowed are letters, digits and underscores, except {TRASH!r}."
+        )
+    return asset
+
+
+def _plain_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as they will be read back from the manifest."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(parameters), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"The parameters to store are {dict(parameters)!r:.200}, allowed are plain JSON values: {error}."
+        ) from error
+    return plain
+
+
+@contextmanager
+def _reported(action: str, path: str) -> Iterator[None]:
+    """Errors of the file system as errors of the store that name the path."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path} can't be {action}: {error}. Nothing half-written counts as a result.") from error
