@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clip_assets.core.errors import SettingsError
+from clip_assets.core.sampling import Sampling
 
 PREFIX = "CLIP_ASSETS_"
 
@@ -103,6 +104,11 @@ class Settings(BaseSettings):
         default=60.0, gt=0, allow_inf_nan=False, description="Seconds without a frame after which a decoder is stopped."
     )
 
+    videos_per_run: int = Field(default=16, ge=1, description="Videos that share a run, and so one loaded model.")
+    run_timeout: int = Field(
+        default=86_400, ge=1, description="Seconds after which Dagster ends a run that was started from a job."
+    )
+
     @model_validator(mode="after")
     def _one_sampling(self) -> Settings:
         if self.extraction_fps is not None and self.extraction_total is not None:
@@ -123,9 +129,9 @@ class Settings(BaseSettings):
             raise SettingsError("\n".join(_explain(cls, detail) for detail in error.errors())) from error
 
     @property
-    def sampling(self) -> dict[str, Any]:
-        """The settings that choose a video's frames."""
-        return self.model_dump(include={"extraction_fps", "extraction_total", "frame_selection"})
+    def sampling(self) -> Sampling:
+        """The frames that are sampled by default."""
+        return Sampling(self.extraction_fps, self.extraction_total, self.frame_selection)
 
 
 def load_env_file() -> None:

@@ -1,39 +1,42 @@
 """Which frames of each video are sampled, and when they are on screen."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from clip_assets.assets.common import GROUP, OWNERS, VIDEOS_PER_RUN, ForceConfig
+from clip_assets.assets.common import GROUP, OWNERS, ForceConfig, want_each
+from clip_assets.assets.video import video
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.records import FrameIndices, VideoProbe
-from clip_assets.core.sampling import Sampling, sample
+from clip_assets.core.sampling import FrameSelection, Sampling, sample
 from clip_assets.core.video import probe
 from clip_assets.partitions import videos_partitions
 from clip_assets.resources import VideoLibrary
 from clip_assets.settings import Settings
 from clip_assets.work import Outcome, Work
 
-DESCRIPTION = """Which frames of the video are sampled, and when.
+DESCRIPTION = """Which frames of the video are sampled, and when each is on screen.
 
 | array | shape | dtype | unit |
 |---|---|---|---|
-| `indices` | (T,) | int64 | 0-based, in presentation order of the source |
+| `indices` | (T,) | int64 | frame, 0-based in presentation order of the source |
 | `timestamps_ms` | (T,) | float64 | ms, the sample's time |
 | `source_timestamps_ms` | (T,) | float64 | ms, when that frame is on screen |
 | `fps` | () | float64 | frames per second, the source's average rate |
-| `frame_count`, `width`, `height` | () | int64 | frames and pixels of the source |
+| `frame_count` | () | int64 | frames of the source |
+| `width`, `height` | () | int64 | pixels, after rotation |
 | `duration_ms` | () | float64 | ms, to the end of the source's last frame |
 """
 
 
 def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
-    """The asset, with the deployment's sampling as the defaults of its run config."""
+    """The asset; the deployment's sampling is the default of its run config."""
 
     class SamplingConfig(ForceConfig):
-        """Which frames to take; the defaults are the deployment's settings."""
+        """Which frames to take."""
 
         extraction_fps: float | None = Field(
             default=settings.extraction_fps, description="Samples per second; null: every frame."
@@ -41,7 +44,54 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
         extraction_total: int | None = Field(
             default=settings.extraction_total, description="Samples in all, evenly spaced; excludes extraction_fps."
         )
-        frame_selection: Literal["on_screen", "ffmpeg"] = Field(
+        frame_selection: FrameSelection = Field(
             default=settings.frame_selection,
             description="The frame on screen at a sample's time, or the one that ffmpeg's fps filter emits.",
         )
+
+    @dg.asset(
+        partitions_def=videos_partitions,
+        deps=[video],
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"numpy", "ffmpeg"},
+        description=DESCRIPTION,
+        backfill_policy=dg.BackfillPolicy.multi_run(settings.videos_per_run),
+    )
+    def frame_indices(
+        context: dg.AssetExecutionContext, config: SamplingConfig, library: VideoLibrary
+    ) -> dg.Output[Work]:
+        sampling = Sampling(config.extraction_fps, config.extraction_total, config.frame_selection)
+        wanted, failed = want_each(
+            context.partition_keys,
+            lambda key: {"source": library.fingerprint(key), **sampling.parameters},
+        )
+
+        def compute(keys: Sequence[str]) -> Iterator[Outcome]:
+            for key in keys:
+                began = time.perf_counter()
+                try:
+                    source = probe(library.path(key))
+                    frames = sample(source, sampling)
+                except ClipAssetsError as error:
+                    yield Outcome(key, error=error)
+                else:
+                    yield Outcome(key, frames, wanted[key], _summary(source, frames, time.perf_counter() - began))
+
+        return Work(wanted, failed, compute, describe=dict, force=config.force).output()
+
+    return frame_indices
+
+
+def _summary(source: VideoProbe, frames: FrameIndices, seconds: float) -> Mapping[str, Any]:
+    return {
+        "frames": len(frames.indices),
+        "source_frames": source.frame_count,
+        "fps": source.fps,
+        "duration_seconds": source.duration_ms / 1000,
+        "size": f"{source.width} x {source.height}",
+        "rotation": source.rotation,
+        "codec": source.codec,
+        "container": source.container,
+        "seconds": seconds,
+    }

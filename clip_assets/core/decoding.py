@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from clip_assets.core.preprocess import PREPROCESSING
 from clip_assets.core.records import FrameIndices
 from clip_assets.core.video import decode
 
@@ -61,6 +62,11 @@ class PipelineOptions:
     on_damage: Literal["fail", "keep"] = "fail"
     video_timeout: float = 60.0
     videos_at_once: int | None = None
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What features depend on here, as plain JSON values; batch size changes them by rounding alone."""
+        return {"decoder": self.decoder, "on_damage": self.on_damage, "preprocessing": PREPROCESSING}
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,10 @@ class DecoderRefusedError(VideoError):
     """The chosen decoder would get this video wrong; the message names the decoder that gets it right."""
 
 
+class VideoChangedError(VideoError):
+    """The video's content is another than that whose frames were chosen."""
+
+
 class SamplingError(ClipAssetsError):
     """The sampling asked for can't be had: contradictory options, or more samples than frames."""
 

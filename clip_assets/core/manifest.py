@@ -49,6 +49,7 @@ class Manifest:
         record: Name of the record's class, as in ``ClipFeatures``.
         data_version: Digest of all that the bytes depend on, as the caller computes it.
         parameters: Plain JSON values that say in words what the result was made with.
+        summary: Plain JSON values to show of the result, such as counts and seconds.
         created: Time of writing, UTC, ISO 8601.
         arrays: For each field of the record its shape and dtype, in the record's order.
         files: For each file, by its name, its size and digest.
@@ -60,6 +61,7 @@ class Manifest:
     record: str
     data_version: str
     parameters: dict[str, Any]
+    summary: dict[str, Any]
     created: str
     arrays: dict[str, StoredArray]
     files: dict[str, StoredFile]
@@ -108,6 +110,7 @@ class Manifest:
             all(isinstance(word, str) for word in words)
             and all(isinstance(count, int) and count >= 0 for count in counts)
             and isinstance(self.parameters, dict)
+            and isinstance(self.summary, dict)
             and self.format in get_args(Format)
             and set(self.files) == set(file_names(self.format, self.asset, self.arrays))
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -130,6 +131,13 @@ class TextMatch:
 
 
 Record = FrameIndices | ClipFeatures | TextMatch
+
+RECORD_TYPES: Mapping[str, type[Record]] = {
+    "frame_indices": FrameIndices,
+    "clip_features": ClipFeatures,
+    "text_match": TextMatch,
+}
+"""The record that each asset stores."""
 
 
 def ticks_to_ms(ticks: NDArray[np.int64], time_base: Fraction) -> NDArray[np.float64]:

@@ -51,7 +51,14 @@ class Store:
         self._files: Files = LocalFiles(self._base) if is_local else RemoteFiles(self.root.fs)
 
     def write(
-        self, asset: str, key: str, record: Record, *, data_version: str, parameters: Mapping[str, Any]
+        self,
+        asset: str,
+        key: str,
+        record: Record,
+        *,
+        data_version: str,
+        parameters: Mapping[str, Any],
+        summary: Mapping[str, Any] | None = None,
     ) -> Manifest:
         """Store a record in place of what was stored for this asset and key.
 
@@ -63,6 +70,7 @@ class Store:
             record: Its fields are arrays, plain scalars, strings and tuples of strings.
             data_version: Digest of all that the record depends on.
             parameters: What it was made with, as plain JSON values.
+            summary: What to show of it without reading it, as plain JSON values.
 
         Raises:
             StoreError: The files can't be written, or a field can't be stored.
@@ -77,6 +85,7 @@ class Store:
             record=type(record).__name__,
             data_version=data_version,
             parameters=_plain_json(parameters),
+            summary=_plain_json(summary or {}),
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             arrays=arrays,
             files={name: StoredFile(len(data), _sha256(data)) for name, data in files.items()},

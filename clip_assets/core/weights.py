@@ -75,6 +75,17 @@ def find_weights(name: str, *, checkpoint: Path | None = None, folder: Path) -> 
     return path
 
 
+def model_sha256(name: str, checkpoint: Path | None = None) -> str:
+    """SHA-256 of a model's weights; of OpenAI's it is known without the file.
+
+    Raises:
+        ModelError: Unknown name, or a file that isn't there.
+    """
+    if name in OPENAI_URLS:
+        return OPENAI_URLS[name].split("/")[-2]
+    return weights_sha256(find_weights(name, checkpoint=checkpoint, folder=Path()))
+
+
 def ensure_weights(name: str, folder: Path, urls: Mapping[str, str] = OPENAI_URLS) -> Path:
     """The file with OpenAI's weights of model ``name`` in ``folder``, absolute; downloaded if it isn't there.
 

@@ -1,0 +1,47 @@
+"""The whole platform on one screen: assets, jobs and resources, made from the settings of the environment."""
+
+import dagster as dg
+
+from clip_assets.assets.clip_features import build_clip_features
+from clip_assets.assets.frame_indices import build_frame_indices
+from clip_assets.assets.text_match import build_text_match
+from clip_assets.assets.video import video
+from clip_assets.io_managers import NumpyIOManager, PickleIOManager
+from clip_assets.jobs import build_jobs
+from clip_assets.resources import ClipModelResource, GPUResource, VideoLibrary
+from clip_assets.settings import Settings
+from clip_assets.versions import code_versions
+
+IO_MANAGERS = {"numpy": NumpyIOManager, "pickle": PickleIOManager}
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """The platform with these settings."""
+    versions = code_versions(settings)
+    assets = dg.map_asset_specs(
+        lambda spec: spec.replace_attributes(code_version=versions[spec.key.to_user_string()]),
+        [build_frame_indices(settings), build_clip_features(settings), build_text_match(settings)],
+    )
+    gpu = GPUResource(
+        device_ids=settings.device_ids, precision=settings.precision, batch_size=settings.batch_size
+    )
+    return dg.Definitions(
+        assets=[video, *assets],
+        jobs=build_jobs(settings),
+        resources={
+            "gpu": gpu,
+            "clip_model": ClipModelResource(
+                gpu=gpu,
+                model_name=settings.model_name,
+                checkpoint=str(settings.checkpoint),
+                weights=str(settings.weights),
+            ),
+            "library": VideoLibrary(root=str(settings.videos)),
+            "io_manager": IO_MANAGERS[settings.format](base_path=settings.output),
+        },
+        # One process for a run, so that the model is loaded once.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions(Settings.from_environment())

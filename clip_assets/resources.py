@@ -1,0 +1,123 @@
+"""What the assets work with: where to compute, which CLIP, and the library of videos."""
+
+import functools
+from pathlib import Path
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+from clip_assets.core.devices import resolve_devices, resolve_precision
+from clip_assets.core.library import fingerprint, path_for
+from clip_assets.core.model import ClipModel, Precision, load_model
+from clip_assets.core.weights import model_sha256
+
+
+class GPUResource(dg.ConfigurableResource):
+    """Where to compute, how precisely, and how many frames together."""
+
+    device_ids: str | list[int] = Field(
+        default="auto", description="auto (a GPU if there is one, else the CPU), cpu, or CUDA ids such as [0, 2]."
+    )
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        default="auto", description="auto (fp16 on CUDA, fp32 on the CPU), fp32, fp16 or bf16."
+    )
+    batch_size: int = Field(default=32, ge=1, description="Frames that are encoded together.")
+
+    def devices(self) -> tuple[str, ...]:
+        """The devices, as torch names them, at least one.
+
+        Raises:
+            DeviceError: A CUDA device was asked for that isn't there; the message lists those that are.
+        """
+        return resolve_devices(self.device_ids)
+
+    def resolved_precision(self) -> Precision:
+        """The number format to compute in on these devices."""
+        return resolve_precision(self.precision, self.devices())
+
+
+class ClipModelResource(dg.ConfigurableResource):
+    """A CLIP model, loaded when it is first used and once per process."""
+
+    gpu: GPUResource
+    model_name: str = Field(default="ViT-B/32", description="One of OpenAI's names, demo, or custom (the checkpoint).")
+    checkpoint: str | None = Field(default=None, description="Weights of the model named custom.")
+    weights: str = Field(description="Folder that OpenAI's weights are downloaded to, once.")
+
+    def sha256(self) -> str:
+        """SHA-256 of the weights' file: the model's identity; known without loading the model.
+
+        Raises:
+            ModelError: Unknown name, or a checkpoint that isn't there.
+        """
+        return model_sha256(self.model_name, self._checkpoint)
+
+    def models(self) -> tuple[ClipModel, ...]:
+        """One replica for each device.
+
+        Raises:
+            ModelError: The weights can't be had, or aren't CLIP's.
+            DeviceError: A device isn't there.
+        """
+        return _load_once(
+            self.model_name,
+            self._checkpoint,
+            Path(self.weights),
+            self.gpu.devices(),
+            self.gpu.resolved_precision(),
+            self.sha256(),
+        )
+
+    def parameters(self) -> dict[str, str]:
+        """What features depend on in this model, as plain JSON values.
+
+        Raises:
+            ModelError: As in `sha256`.
+        """
+        return {
+            "model_name": self.model_name,
+            "weights_sha256": self.sha256(),
+            "precision": self.gpu.resolved_precision(),
+        }
+
+    @property
+    def _checkpoint(self) -> Path | None:
+        return Path(self.checkpoint) if self.checkpoint and self.model_name == "custom" else None
+
+
+class VideoLibrary(dg.ConfigurableResource):
+    """The folder of videos; the only way from a partition key to a path."""
+
+    root: str = Field(description="The folder.")
+
+    def path(self, key: str) -> Path:
+        """The video of a partition.
+
+        Raises:
+            PartitionKeyError: The key leads out of the library, or can't be one.
+        """
+        return path_for(Path(self.root), key)
+
+    def fingerprint(self, key: str) -> str:
+        """Digest of the video's content, see `core.library.fingerprint`.
+
+        Raises:
+            VideoUnreadableError: The video isn't there or can't be read.
+        """
+        return fingerprint(self.path(key))
+
+
+@functools.lru_cache(maxsize=1)
+def _load_once(
+    name: str,
+    checkpoint: Path | None,
+    weights: Path,
+    devices: tuple[str, ...],
+    precision: Precision,
+    sha256: str,  # noqa: ARG001 - so that a changed checkpoint is another model
+) -> tuple[ClipModel, ...]:
+    return tuple(
+        load_model(name, checkpoint=checkpoint, weights_folder=weights, device=device, precision=precision)
+        for device in devices
+    )
