@@ -7,7 +7,7 @@ from clip_assets.assets.frame_indices import build_frame_indices
 from clip_assets.assets.text_match import build_text_match
 from clip_assets.assets.video import video
 from clip_assets.io_managers import NumpyIOManager, PickleIOManager
-from clip_assets.jobs import build_jobs
+from clip_assets.jobs import JOBS
 from clip_assets.resources import ClipModelResource, GPUResource, VideoLibrary
 from clip_assets.settings import Settings
 from clip_assets.versions import code_versions
@@ -22,18 +22,16 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         lambda spec: spec.replace_attributes(code_version=versions[spec.key.to_user_string()]),
         [build_frame_indices(settings), build_clip_features(settings), build_text_match(settings)],
     )
-    gpu = GPUResource(
-        device_ids=settings.device_ids, precision=settings.precision, batch_size=settings.batch_size
-    )
+    gpu = GPUResource(device_ids=settings.device_ids, precision=settings.precision, batch_size=settings.batch_size)
     return dg.Definitions(
         assets=[video, *assets],
-        jobs=build_jobs(settings),
+        jobs=JOBS,
         resources={
             "gpu": gpu,
             "clip_model": ClipModelResource(
                 gpu=gpu,
                 model_name=settings.model_name,
-                checkpoint=str(settings.checkpoint),
+                checkpoint=str(settings.custom_checkpoint) if settings.custom_checkpoint else None,
                 weights=str(settings.weights),
             ),
             "library": VideoLibrary(root=str(settings.videos)),

@@ -83,7 +83,7 @@ class ClipModelResource(dg.ConfigurableResource):
 
     @property
     def _checkpoint(self) -> Path | None:
-        return Path(self.checkpoint) if self.checkpoint and self.model_name == "custom" else None
+        return Path(self.checkpoint) if self.checkpoint else None
 
 
 class VideoLibrary(dg.ConfigurableResource):

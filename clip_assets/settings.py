@@ -16,6 +16,7 @@ from dotenv import load_dotenv
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from clip_assets.core.decoding import PipelineOptions
 from clip_assets.core.errors import SettingsError
 from clip_assets.core.sampling import Sampling
 
@@ -105,9 +106,6 @@ class Settings(BaseSettings):
     )
 
     videos_per_run: int = Field(default=16, ge=1, description="Videos that share a run, and so one loaded model.")
-    run_timeout: int = Field(
-        default=86_400, ge=1, description="Seconds after which Dagster ends a run that was started from a job."
-    )
 
     @model_validator(mode="after")
     def _one_sampling(self) -> Settings:
@@ -132,6 +130,21 @@ class Settings(BaseSettings):
     def sampling(self) -> Sampling:
         """The frames that are sampled by default."""
         return Sampling(self.extraction_fps, self.extraction_total, self.frame_selection)
+
+    @property
+    def pipeline_options(self) -> PipelineOptions:
+        """How videos are extracted."""
+        return PipelineOptions(
+            batch_size=self.batch_size,
+            decoder=self.decoder,
+            on_damage=self.on_damage,
+            video_timeout=self.video_timeout,
+        )
+
+    @property
+    def custom_checkpoint(self) -> Path | None:
+        """The checkpoint, if the model is the one that has it."""
+        return self.checkpoint if self.model_name == "custom" else None
 
 
 def load_env_file() -> None:

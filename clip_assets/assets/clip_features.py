@@ -1,12 +1,13 @@
 """One CLIP feature per sampled frame."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
 from clip_assets.assets.common import GROUP, OWNERS, ForceConfig, want_each
-from clip_assets.core.decoding import PipelineOptions, VideoJob
+from clip_assets.core.decoding import VideoJob
 from clip_assets.core.errors import ClipAssetsError, VideoChangedError
 from clip_assets.core.model import ClipModel
 from clip_assets.core.pipeline import Extracted, extract_features
@@ -48,12 +49,7 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
         library: VideoLibrary,
         clip_model: ClipModelResource,
     ) -> dg.Output[Work]:
-        options = PipelineOptions(
-            batch_size=clip_model.gpu.batch_size,
-            decoder=settings.decoder,
-            on_damage=settings.on_damage,
-            video_timeout=settings.video_timeout,
-        )
+        options = replace(settings.pipeline_options, batch_size=clip_model.gpu.batch_size)
         encoding = {**clip_model.parameters(), **options.parameters}
         wanted, failed = want_each(
             context.partition_keys, lambda key: {**_unchanged(key, frame_indices, library), **encoding}

@@ -1,6 +1,5 @@
 """How well each sampled frame matches each of a few sentences."""
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -12,8 +11,7 @@ from pydantic import Field
 from clip_assets.assets.common import GROUP, OWNERS, ForceConfig, want_each
 from clip_assets.core.classes import default_texts
 from clip_assets.core.errors import ClipAssetsError, ModelError
-from clip_assets.core.identity import digest
-from clip_assets.core.matching import match_texts, stretches
+from clip_assets.core.matching import match_texts, stretches, text_parameters
 from clip_assets.core.records import TextMatch
 from clip_assets.io_managers import StoredResults
 from clip_assets.partitions import videos_partitions
@@ -83,11 +81,6 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
 
     return text_match
-
-
-def text_parameters(texts: Sequence[str]) -> dict[str, Any]:
-    """What text matches depend on in the sentences, as plain JSON values."""
-    return {"texts": len(texts), "texts_sha256": digest({"texts": list(texts)})}
 
 
 def _of_this_model(key: str, clip_features: StoredResults, clip_model: ClipModelResource) -> Mapping[str, Any]:

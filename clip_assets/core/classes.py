@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+from clip_assets.demo import demo_sentences
+
 
 @cache
 def kinetics400_classes() -> tuple[str, ...]:
@@ -12,6 +14,11 @@ def kinetics400_classes() -> tuple[str, ...]:
     return tuple((files("clip_assets.core") / "kinetics400.txt").read_text(encoding="utf-8").splitlines())
 
 
-def default_texts() -> tuple[str, ...]:
-    """The sentences matched when none are asked for: "a photo of {class}" for each class of Kinetics-400."""
+def default_texts(model_name: str) -> tuple[str, ...]:
+    """The sentences matched when none are asked for.
+
+    The demo model's own sentences for it, else "a photo of {class}" for each class of Kinetics-400.
+    """
+    if model_name == "demo":
+        return demo_sentences()
     return tuple(f"a photo of {name}" for name in kinetics400_classes())

@@ -197,7 +197,9 @@ def test_a_torn_numpy_file_is_corrupt_at_every_length():
 def test_a_numpy_file_of_objects_is_never_unpickled(tmp_path):
     path = tmp_path / "clip.npy"
     np.save(path, np.array([RunsCommand()], dtype=object), allow_pickle=True)
-    with pytest.raises(ResultCorruptError, match=r"clip\.npy isn't a whole numpy array: Object arrays cannot be loaded"):
+    with pytest.raises(
+        ResultCorruptError, match=r"clip\.npy isn't a whole numpy array: Object arrays cannot be loaded"
+    ):
         decode_fields("numpy", {"clip.npy": path.read_bytes()})
 
 
