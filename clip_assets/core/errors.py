@@ -49,6 +49,10 @@ class TextError(ClipAssetsError):
     """A sentence can't be encoded, as when it has more tokens than the model's context."""
 
 
+class MatchingError(ClipAssetsError):
+    """Features can't be compared: shapes that don't fit together, or a feature that is zero or not finite."""
+
+
 class DeviceError(ClipAssetsError):
     """A device was asked for that this machine doesn't have."""
 
