@@ -16,7 +16,7 @@ from clip_assets.core.manifest import MANIFEST_NAME, Format, Manifest
 from clip_assets.core.records import RECORD_TYPES, Record
 from clip_assets.core.store import Store
 from clip_assets.core.store_keys import escape_key
-from clip_assets.work import Outcome, Work
+from clip_assets.work import Computed, Failed, Work
 
 
 class StoredResults(Mapping[str, Any]):
@@ -31,7 +31,7 @@ class StoredResults(Mapping[str, Any]):
         self._asset = asset
         self._keys = dict.fromkeys(keys)
 
-    def __getitem__(self, key: str) -> Record:
+    def __getitem__(self, key: str) -> Any:
         if key not in self._keys:
             raise KeyError(key)
         return self._store.read(self._asset, key, RECORD_TYPES[self._asset])
@@ -97,12 +97,11 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         context.log.info(f"{asset}: {len(obj.wanted) - len(missing)} stored already, {len(missing)} to compute.")
         with closing(obj.compute(missing)) as outcomes:
             for outcome in outcomes:
-                if outcome.error is None:
-                    self.dump_to_path(context, outcome, self.store.path(asset, outcome.key))
-                    self._report(context, obj, self.store.manifest(asset, outcome.key))
-                else:
+                if isinstance(outcome, Failed):
                     failed[outcome.key] = outcome.error
                     context.log.error(f"{outcome.key}: {outcome.error}")
+                else:
+                    self._report(context, obj, self._write(asset, outcome))
         if failed:
             raise _failure(failed, of=len(obj.wanted) + len(obj.failed))
 
@@ -112,16 +111,9 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             return StoredResults(self.store, context.asset_key.to_user_string(), context.asset_partition_keys)
         return super().load_input(context)
 
-    def dump_to_path(self, context: dg.OutputContext, obj: Outcome, path: UPath) -> None:
-        """Write one computed partition to its folder ``path``."""
-        self.store.write(
-            context.asset_key.to_user_string(),
-            obj.key,
-            obj.record,
-            data_version=digest(obj.parameters),
-            parameters=obj.parameters,
-            summary=obj.summary,
-        )
+    def dump_to_path(self, context: dg.OutputContext, obj: Computed, path: UPath) -> None:
+        """Write one computed partition to its folder, which is ``path``."""
+        self._write(context.asset_key.to_user_string(), obj)
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Record:
         """The record stored in the folder ``path``, its bytes compared with their digests.
@@ -132,6 +124,16 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         """
         manifest = Manifest.from_json((path / MANIFEST_NAME).read_bytes())
         return self.store.read(manifest.asset, manifest.partition_key, RECORD_TYPES[manifest.asset])
+
+    def _write(self, asset: str, result: Computed) -> Manifest:
+        return self.store.write(
+            asset,
+            result.key,
+            result.record,
+            data_version=digest(result.parameters),
+            parameters=result.parameters,
+            summary=result.summary,
+        )
 
     def _report(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> None:
         """Put what is known of a stored partition into its materialization event."""

@@ -16,7 +16,7 @@ from clip_assets.core.weights import model_sha256
 class GPUResource(dg.ConfigurableResource):
     """Where to compute, how precisely, and how many frames together."""
 
-    device_ids: str | list[int] = Field(
+    device_ids: Literal["auto", "cpu"] | list[int] = Field(
         default="auto", description="auto (a GPU if there is one, else the CPU), cpu, or CUDA ids such as [0, 2]."
     )
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
@@ -115,8 +115,9 @@ def _load_once(
     weights: Path,
     devices: tuple[str, ...],
     precision: Precision,
-    sha256: str,  # noqa: ARG001 - so that a changed checkpoint is another model
+    sha256: str,
 ) -> tuple[ClipModel, ...]:
+    """Replicas of a model; ``sha256`` makes a changed checkpoint another model."""
     return tuple(
         load_model(name, checkpoint=checkpoint, weights_folder=weights, device=device, precision=precision)
         for device in devices

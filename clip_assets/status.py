@@ -37,7 +37,10 @@ def partition_states(settings: Settings, keys: Sequence[str]) -> Iterator[tuple[
     wanted = wanted_parameters(settings, precision)
     for key in keys:
         source = _source(settings.videos, key)
-        yield key, {asset: _state(store.manifest(asset, key), {"source": source, **wanted[asset]}) for asset in RECORD_TYPES}
+        yield (
+            key,
+            {asset: _state(store.manifest(asset, key), {"source": source, **wanted[asset]}) for asset in RECORD_TYPES},
+        )
 
 
 def _source(root: Path, key: str) -> str:
@@ -55,7 +58,9 @@ def _state(manifest: Manifest | None, wanted: Mapping[str, Any]) -> AssetState:
     differing = [name for name in wanted if made.get(name) != wanted[name]]
     if not differing:
         return AssetState("done", manifest=manifest)
-    return AssetState("stale", "; ".join(_difference(name, made.get(name), wanted[name]) for name in differing), manifest)
+    return AssetState(
+        "stale", "; ".join(_difference(name, made.get(name), wanted[name]) for name in differing), manifest
+    )
 
 
 def _difference(name: str, made: Any, wanted: Any) -> str:

@@ -5,8 +5,8 @@ survive a failure. Instead the asset says, for each partition, what its bytes de
 partitions as a stream; the IO manager asks the store what is there already and stores the rest as it comes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -16,22 +16,28 @@ from clip_assets.core.records import Record
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """What became of one partition: either ``record`` or ``error`` is set.
+class Computed:
+    """A partition's result, to be stored.
 
     Attributes:
         key: The partition's key.
-        record: What to store.
+        record: The result.
         parameters: What the record's bytes depend on, as plain JSON values.
-        error: Why there is nothing to store.
-        summary: What to show of it, plain JSON values; stored beside the record.
+        summary: What to show of it, as plain JSON values; stored beside it.
     """
 
     key: str
-    record: Record | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    error: Exception | None = None
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    record: Record
+    parameters: Mapping[str, Any]
+    summary: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Failed:
+    """A partition for which there is no result, and why."""
+
+    key: str
+    error: Exception
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +54,7 @@ class Work:
 
     wanted: Mapping[str, Mapping[str, Any]]
     failed: Mapping[str, Exception]
-    compute: Callable[[Sequence[str]], Iterator[Outcome]]
+    compute: Callable[[Sequence[str]], Generator[Computed | Failed]]
     describe: Callable[[Mapping[str, Any]], Mapping[str, Any]]
     force: bool = False
 

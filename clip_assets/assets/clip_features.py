@@ -1,21 +1,21 @@
 """One CLIP feature per sampled frame."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
 from clip_assets.assets.common import GROUP, OWNERS, ForceConfig, want_each
-from clip_assets.core.decoding import VideoJob
+from clip_assets.core.decoding import PipelineOptions, VideoJob
 from clip_assets.core.errors import ClipAssetsError, VideoChangedError
 from clip_assets.core.model import ClipModel
-from clip_assets.core.pipeline import Extracted, extract_features
+from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
 from clip_assets.io_managers import StoredResults
 from clip_assets.partitions import videos_partitions
 from clip_assets.resources import ClipModelResource, VideoLibrary
 from clip_assets.settings import Settings
-from clip_assets.work import Outcome, Work
+from clip_assets.work import Computed, Failed, Work
 
 DESCRIPTION = """One CLIP feature per sampled frame: the image encoder's raw output, not normalised.
 
@@ -55,23 +55,24 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
             context.partition_keys, lambda key: {**_unchanged(key, frame_indices, library), **encoding}
         )
 
-        def compute(keys: Sequence[str]) -> Iterator[Outcome]:
-            unreadable: list[Outcome] = []
+        def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
+            unreadable: list[Failed] = []
 
             def jobs() -> Iterator[VideoJob]:
                 for key in keys:
                     try:
                         yield VideoJob(key, library.path(key), frame_indices[key])
                     except ClipAssetsError as error:
-                        unreadable.append(Outcome(key, error=error))
+                        unreadable.append(Failed(key, error))
 
             models = clip_model.models()
             for extracted in extract_features(jobs(), models, options):
                 key = extracted.job.key
-                if extracted.features is None:
-                    yield Outcome(key, error=extracted.error)
+                if isinstance(extracted, ExtractionFailed):
+                    yield Failed(key, extracted.error)
                 else:
-                    yield Outcome(key, extracted.features, wanted[key], _summary(extracted, models))
+                    summary = _summary(extracted, models, options)
+                    yield Computed(key, extracted.features, wanted[key], summary)
             yield from unreadable
 
         return Work(wanted, failed, compute, describe=dict, force=config.force).output()
@@ -84,12 +85,12 @@ def _unchanged(key: str, frame_indices: StoredResults, library: VideoLibrary) ->
     sampled = frame_indices.parameters(key)
     if sampled["source"] != library.fingerprint(key):
         raise VideoChangedError(
-            f"{library.path(key)} has changed since its frames were chosen. Materialize frame_indices for {key!r} again."
+            f"{library.path(key)} has changed since its frames were chosen. Materialize frame_indices of it again."
         )
     return sampled
 
 
-def _summary(extracted: Extracted, models: Sequence[ClipModel]) -> Mapping[str, Any]:
+def _summary(extracted: Extracted, models: Sequence[ClipModel], options: PipelineOptions) -> Mapping[str, Any]:
     features, seconds = extracted.features, extracted.seconds
     frames, width = features.clip.shape
     return {
@@ -100,7 +101,7 @@ def _summary(extracted: Extracted, models: Sequence[ClipModel]) -> Mapping[str, 
         "weights_sha256": features.weights_sha256,
         "device": ", ".join(model.device for model in models),
         "precision": models[0].precision,
-        "decoder": extracted.decoder,
+        "decoder": options.decoder,
         "damage": features.damage or "none",
         "decode_seconds": seconds.decode,
         "preprocess_seconds": seconds.preprocess,

@@ -1,7 +1,7 @@
 """Which frames of each video are sampled, and when they are on screen."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -16,7 +16,7 @@ from clip_assets.core.video import probe
 from clip_assets.partitions import videos_partitions
 from clip_assets.resources import VideoLibrary
 from clip_assets.settings import Settings
-from clip_assets.work import Outcome, Work
+from clip_assets.work import Computed, Failed, Work
 
 DESCRIPTION = """Which frames of the video are sampled, and when each is on screen.
 
@@ -67,16 +67,16 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
             lambda key: {"source": library.fingerprint(key), **sampling.parameters},
         )
 
-        def compute(keys: Sequence[str]) -> Iterator[Outcome]:
+        def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
             for key in keys:
                 began = time.perf_counter()
                 try:
                     source = probe(library.path(key))
                     frames = sample(source, sampling)
                 except ClipAssetsError as error:
-                    yield Outcome(key, error=error)
+                    yield Failed(key, error)
                 else:
-                    yield Outcome(key, frames, wanted[key], _summary(source, frames, time.perf_counter() - began))
+                    yield Computed(key, frames, wanted[key], _summary(source, frames, time.perf_counter() - began))
 
         return Work(wanted, failed, compute, describe=dict, force=config.force).output()
 

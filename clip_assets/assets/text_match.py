@@ -1,7 +1,7 @@
 """How well each sampled frame matches each of a few sentences."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,7 @@ from clip_assets.io_managers import StoredResults
 from clip_assets.partitions import videos_partitions
 from clip_assets.resources import ClipModelResource
 from clip_assets.settings import Settings
-from clip_assets.work import Outcome, Work
+from clip_assets.work import Computed, Failed, Work
 
 MAX_STRETCHES = 50
 """Rows of the table of stretches that a materialization shows."""
@@ -65,7 +65,7 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
             lambda key: {**_of_this_model(key, clip_features, clip_model), **text_parameters(texts)},
         )
 
-        def compute(keys: Sequence[str]) -> Iterator[Outcome]:
+        def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
             model = clip_model.models()[0]
             text_features = model.encode_texts(texts)
             for key in keys:
@@ -74,9 +74,9 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
                     features = clip_features[key]
                     match = match_texts(features.clip, text_features, model.logit_scale, texts, features.timestamps_ms)
                 except ClipAssetsError as error:
-                    yield Outcome(key, error=error)
+                    yield Failed(key, error)
                 else:
-                    yield Outcome(key, match, wanted[key], _summary(match, time.perf_counter() - began))
+                    yield Computed(key, match, wanted[key], _summary(match, time.perf_counter() - began))
 
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
 

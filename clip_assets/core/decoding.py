@@ -71,11 +71,15 @@ class PipelineOptions:
 
 @dataclass(frozen=True, eq=False)
 class Begun:
-    """A video's first message: its place among the jobs, and its distinct frames int64 (U,), each encoded once."""
+    """A video's first message: its place among the jobs, and its distinct frames int64 (U,), each encoded once.
+
+    ``at`` is when, in seconds of `time.perf_counter`.
+    """
 
     number: int
     job: VideoJob
     distinct: NDArray[np.int64]
+    at: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +107,10 @@ Message = Begun | PreparedFrame | Ended | BaseException | None
 
 
 class DecodingThreads:
-    """Each thread takes the next job and sends `Begun`, its `PreparedFrame` s in order, and `Ended`.
+    """Each thread takes the next job and sends `Begun`, its `PreparedFrame` messages in order, and `Ended`.
 
-    A thread that finds no more jobs sends None, one that can't go on sends the exception. Whoever receives releases ``ahead`` once for every video that it is
-    done with.
+    A thread that finds no more jobs sends None, one that can't go on sends the exception. Whoever receives releases
+    ``ahead`` once for every video that it is done with.
     """
 
     def __init__(
@@ -156,10 +160,10 @@ class DecodingThreads:
 
     def _decode(self, number: int, job: VideoJob) -> None:
         distinct = np.unique(job.frames.indices)
-        self._send(Begun(number, job, distinct))
+        began = time.perf_counter()
+        self._send(Begun(number, job, distinct, began))
         sent, damage, error = 0, "", None
         decode_seconds = preprocess_seconds = 0.0
-        began = time.perf_counter()
         try:
             with decode(
                 job.path,

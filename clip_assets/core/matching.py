@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clip_assets.core.errors import MatchingError
+from clip_assets.core.identity import digest
 from clip_assets.core.records import TextMatch
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ def match_texts(
         )
     logits = logit_scale * (_normalize(frames, "frame") @ _normalize(sentences, "text").T)
     return TextMatch(tuple(texts), _softmax(logits), logits, times)
+
+
+def text_parameters(texts: Sequence[str]) -> dict[str, int | str]:
+    """What a match depends on in its sentences, as plain JSON values: their number, and a digest of them in order."""
+    return {"texts": len(texts), "texts_sha256": digest({"texts": list(texts)})}
 
 
 def stretches(match: TextMatch) -> list[Stretch]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageSeconds:
-    """Seconds of one video in each stage; stages overlap, so their sum can exceed the time on the clock."""
+    """Seconds of one video: on the clock, and in each stage; stages overlap, so these can add up to more."""
 
+    elapsed: float
     decode: float
     preprocess: float
     encode: float
@@ -47,24 +48,24 @@ class StageSeconds:
 
 @dataclass(frozen=True, eq=False)
 class Extracted:
-    """What became of a job: either ``features`` or ``error`` is set.
-
-    Attributes:
-        job: The job.
-        features: One feature per sampled frame.
-        error: Why this video failed.
-        seconds: Time by stage.
-    """
+    """A job that is done: one feature per sampled frame, and the time it took."""
 
     job: VideoJob
-    features: ClipFeatures | None
-    error: Exception | None
+    features: ClipFeatures
     seconds: StageSeconds
+
+
+@dataclass(frozen=True, eq=False)
+class ExtractionFailed:
+    """A job for which there are no features, and why."""
+
+    job: VideoJob
+    error: Exception
 
 
 def extract_features(
     jobs: Iterable[VideoJob], models: Sequence[ClipModel], options: PipelineOptions
-) -> Iterator[Extracted]:
+) -> Generator[Extracted | ExtractionFailed]:
     """Encode the sampled frames of many videos; results come in the order of ``jobs``.
 
     A video that fails ends alone, with its reason. Memory is bounded by the batches in flight, whatever the number
@@ -148,7 +149,7 @@ class _Assembly:
     pending: deque[_Batch] = field(default_factory=deque)
     handed_over: int = 0
 
-    def results(self) -> Iterator[Extracted]:
+    def results(self) -> Iterator[Extracted | ExtractionFailed]:
         threads_left = self.decoding.thread_count
         while threads_left:
             match self.decoding.queue.get():
@@ -204,20 +205,19 @@ class _Assembly:
                 video.rows[frame.row] = features[position]
                 video.encode_seconds += seconds / len(batch.frames)
 
-    def _complete_videos(self) -> Iterator[Extracted]:
+    def _complete_videos(self) -> Iterator[Extracted | ExtractionFailed]:
         while (video := self.videos.get(self.handed_over)) is not None and video.complete:
             del self.videos[self.handed_over]
             self.handed_over += 1
             self.decoding.ahead.release()
-            yield self._extracted(video)
+            yield self._finish(video)
 
-    def _extracted(self, video: _Video) -> Extracted:
+    def _finish(self, video: _Video) -> Extracted | ExtractionFailed:
         job, ended = video.begun.job, video.ended
         assert ended is not None
-        seconds = StageSeconds(ended.decode_seconds, ended.preprocess_seconds, video.encode_seconds)
         error = ended.error or video.error
         if error is not None:
-            return Extracted(job, None, error, seconds)
+            return ExtractionFailed(job, error)
         kept = np.flatnonzero(job.frames.indices <= video.begun.distinct[ended.sent - 1])
         indices = job.frames.indices[kept]
         features = ClipFeatures(
@@ -230,4 +230,6 @@ class _Assembly:
             weights_sha256=self.model.weights_sha256,
             damage=ended.damage,
         )
-        return Extracted(job, features, None, seconds)
+        elapsed = time.perf_counter() - video.begun.at
+        seconds = StageSeconds(elapsed, ended.decode_seconds, ended.preprocess_seconds, video.encode_seconds)
+        return Extracted(job, features, seconds)
