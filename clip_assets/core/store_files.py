@@ -207,10 +207,11 @@ def _is_folder(descriptor: int, folder: Path) -> bool:
 
 def _remove_leftovers(folder: Path, is_locked: bool) -> None:
     """Remove the temporary files of writers that were killed."""
-    newest = time.time() - (0 if is_locked else _ABANDONED_SECONDS)
-    for path in folder.iterdir():
-        if path.name.endswith(TEMPORARY_SUFFIX) and (is_locked or path.stat().st_mtime < newest):
-            path.unlink(missing_ok=True)
+    newest = time.time() - _ABANDONED_SECONDS
+    for path in folder.glob(f"*{TEMPORARY_SUFFIX}"):
+        with suppress(FileNotFoundError):  # its writer lives, and has just renamed it
+            if is_locked or path.stat().st_mtime < newest:
+                path.unlink()
 
 
 def _results(folder: Path) -> list[Path]:

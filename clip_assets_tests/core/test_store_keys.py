@@ -11,8 +11,41 @@ from hypothesis import strategies as st
 from clip_assets.core.store_keys import escape_key
 
 AWKWARD = st.sampled_from(
-    ["", ".", "..", "...", "a", "A", "%", "%2E", "%-", "/", "\\", " ", "\0", "clip.npy", "manifest.json", "clip_features.pkl"]
-    + ["x.tmp", ".json", "CON", "nul.mp4", "com1", "é", "e\u0301", "日本", "\ud800", "\x7f", "~", "C:", "*", "[a]", "\n"]
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        "a",
+        "A",
+        "%",
+        "%2E",
+        "%-",
+        "/",
+        "\\",
+        " ",
+        "\0",
+        "clip.npy",
+        "manifest.json",
+        "clip_features.pkl",
+    ]
+    + [
+        "x.tmp",
+        ".json",
+        "CON",
+        "nul.mp4",
+        "com1",
+        "é",
+        "e\u0301",
+        "日本",
+        "\ud800",
+        "\x7f",
+        "~",
+        "C:",
+        "*",
+        "[a]",
+        "\n",
+    ]
 )
 KEYS = st.one_of(
     st.text(),
@@ -31,7 +64,14 @@ def unescaped(escaped: str) -> str:
 
 @pytest.mark.parametrize(
     "key",
-    ["sports/lifting.mp4", "shapes.mp4", "Übung 1 (final).MOV", "日本/動画.mkv", "a,b;c=d+e&f#g@h!i~j'k[l]{m}^`$.webm", ".x"],
+    [
+        "sports/lifting.mp4",
+        "shapes.mp4",
+        "Übung 1 (final).MOV",
+        "日本/動画.mkv",
+        "a,b;c=d+e&f#g@h!i~j'k[l]{m}^`$.webm",
+        ".x",
+    ],
 )
 def test_ordinary_keys_stay_readable(key):
     assert escape_key(key) == key
