@@ -58,9 +58,9 @@ class LocalFiles:
     So a temporary file that the holder of the lock finds is nobody's any more, and is removed. Where directories can't
     be locked (Windows, NFS), only temporary files older than an hour are.
 
-    There is no fsync: it costs 30 ms for the eight files of a ``ClipFeatures``, fifty times the rest of the write. A
-    killed process loses nothing by that. After a power failure a file's bytes may differ from the manifest's digest,
-    which every read finds.
+    There is no fsync: for the files of one ``ClipFeatures`` it took 33 ms on an SSD, where all the rest took 2 ms. A
+    killed process loses nothing by that; after a power failure, files may differ from the manifest's digests, and every
+    read finds out.
     """
 
     def __init__(self, root: str) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import os
 import pickle
@@ -194,8 +195,6 @@ def test_a_pickle_that_runs_code_is_refused_though_its_digest_fits(tmp_path):
     data = pickle.dumps({"clip": os.getcwd})
     (directory / "clip_features.pkl").write_bytes(data)
     manifest = json.loads((directory / "manifest.json").read_bytes())
-    import hashlib
-
     manifest["files"]["clip_features.pkl"] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (directory / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ResultCorruptError, match=r"names (posix|nt)\.getcwd, which is refused"):
