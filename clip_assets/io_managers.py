@@ -69,9 +69,9 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         """The store behind this manager."""
         return Store(self.base_path, self.format)
 
-    @property
-    def _base_path(self) -> UPath:
-        return self.store.root
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Tell `UPathIOManager` where its paths begin."""
+        dg.UPathIOManager.__init__(self, base_path=self.store.root)
 
     def make_safe_partition_path(self, base_path: UPath, partition: str) -> UPath:
         """The partition's folder: no key leaves ``base_path`` or shares the folder of another."""

@@ -58,9 +58,9 @@ class LocalFiles:
     So a temporary file that the holder of the lock finds is nobody's any more, and is removed. Where directories can't
     be locked (Windows, NFS), only temporary files older than an hour are.
 
-    There is no fsync: it costs 30 ms for the eight files of a ``ClipFeatures``, fifty times the rest of the write. A
-    killed process loses nothing by that. After a power failure a file's bytes may differ from the manifest's digest,
-    which every read finds.
+    There is no fsync: for the files of one ``ClipFeatures`` it took 33 ms on an SSD, where all the rest took 2 ms. A
+    killed process loses nothing by that; after a power failure, files may differ from the manifest's digests, and every
+    read finds out.
     """
 
     def __init__(self, root: str) -> None:
@@ -207,10 +207,11 @@ def _is_folder(descriptor: int, folder: Path) -> bool:
 
 def _remove_leftovers(folder: Path, is_locked: bool) -> None:
     """Remove the temporary files of writers that were killed."""
-    newest = time.time() - (0 if is_locked else _ABANDONED_SECONDS)
-    for path in folder.iterdir():
-        if path.name.endswith(TEMPORARY_SUFFIX) and (is_locked or path.stat().st_mtime < newest):
-            path.unlink(missing_ok=True)
+    newest = time.time() - _ABANDONED_SECONDS
+    for path in folder.glob(f"*{TEMPORARY_SUFFIX}"):
+        with suppress(FileNotFoundError):  # its writer lives, and has just renamed it
+            if is_locked or path.stat().st_mtime < newest:
+                path.unlink()
 
 
 def _results(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import tokenize
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,12 @@ _ADMITTED: dict[str, set[str]] = {
     "pandas._libs.arrays": {"__pyx_unpickle_NDArrayBacked"},
     "pandas._libs.internals": {"_unpickle_block"},
 }
+
+# What pickle and numpy raise for bytes that aren't theirs.
+_MALFORMED = (
+    *(AttributeError, EOFError, LookupError, OverflowError, SyntaxError, TypeError, ValueError),
+    *(pickle.UnpicklingError, tokenize.TokenError),
+)
 
 
 def encode_record(record: Record, form: Format, asset: str) -> tuple[dict[str, StoredArray], dict[str, bytes]]:
@@ -75,7 +82,7 @@ def load_pickle(data: bytes) -> Any:
     """
     try:
         return _RestrictedUnpickler(io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except _MALFORMED as error:
         raise ResultCorruptError(f"The bytes aren't a whole pickle: {error}.") from error
 
 
@@ -125,6 +132,6 @@ def _npy_bytes(array: np.ndarray) -> bytes:
 def _npy_array(name: str, data: bytes) -> np.ndarray:
     try:
         array: np.ndarray = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, TypeError) as error:
+    except _MALFORMED as error:
         raise ResultCorruptError(f"{name} isn't a whole numpy array: {error}.") from error
     return array
