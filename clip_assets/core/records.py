@@ -32,6 +32,9 @@ class VideoProbe:
         time_base: Seconds of one tick, exact.
         fps: Frames per second, the source's average rate.
         has_edit_list: Whether the container holds frames that are never on screen (packets marked discard).
+        keyframes: int64 (K,), ascending indices of the frames that the container marks as key frames. Empty where
+            packets don't tell each frame's time: then decoding told it, and order alone says which frame is which.
+        damage: What the container itself shows to be missing; empty for a whole file.
     """
 
     path: Path
@@ -46,6 +49,8 @@ class VideoProbe:
     time_base: Fraction
     fps: float
     has_edit_list: bool
+    keyframes: NDArray[np.int64]
+    damage: str = ""
 
     @property
     def frame_count(self) -> int:

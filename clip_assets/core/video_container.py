@@ -1,0 +1,85 @@
+"""A video file opened with PyAV: its first video stream, and the frames that come out of the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clip_assets.core.errors import VideoTimeoutError, VideoUnreadableError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+# Demuxers of the file types that the library registers. Playlists and scripts, which open other files, aren't among
+# them, and neither are pictures and subtitles, as which FFmpeg would read many a file that is no video.
+DEMUXERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,asf,flv,ogg,gif"
+
+
+@contextmanager
+def open_video(path: Path, timeout_seconds: float) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and give it with its first video stream; cover pictures don't count.
+
+    Args:
+        path: The file.
+        timeout_seconds: The longest that opening, or one read, may take.
+
+    Raises:
+        VideoUnreadableError: There is no such file, it is no video, or has no video stream that can be decoded.
+        VideoTimeoutError: Opening took longer.
+    """
+    import av
+
+    if not path.is_file():
+        raise VideoUnreadableError(f"{path}: there is no such file; give the path of a video file")
+    try:
+        container = av.open(
+            f"file:{path}",  # without "file:" a name such as "a:b.mp4" would be taken for a protocol
+            mode="r",
+            container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file", "fflags": "-genpts"},
+            metadata_errors="replace",
+            timeout=timeout_seconds,
+        )
+    except av.error.ExitError as error:
+        raise VideoTimeoutError(f"{path}: opening took more than {timeout_seconds:g} s") from error
+    except av.FFmpegError as error:
+        raise VideoUnreadableError(f"{path}: FFmpeg can't read this as a video: {error.strerror}") from error
+    with container:
+        yield container, _video_stream(container, path)
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        if stream.disposition & Disposition.attached_pic:
+            continue
+        if stream.codec_context is None or stream.time_base is None:
+            raise VideoUnreadableError(f"{path}: FFmpeg has no decoder for its video stream")
+        return stream
+    raise VideoUnreadableError(f"{path}: the file has no video stream")
+
+
+def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | None]:
+    """Frames from where the container stands to its end, in the decoder's order; None for each error on the way."""
+    import av
+
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.InvalidDataError:
+                yield None
+    except av.error.ExitError as error:
+        raise VideoTimeoutError(f"{container.name}: a read took too long") from error
+    except av.FFmpegError:
+        yield None
+        yield from stream.decode(None)
+
+
+def clockwise_rotation(frame: VideoFrame) -> int:
+    """Degrees, 0, 90, 180 or 270, by which the frame's display matrix turns it clockwise."""
+    return round(-frame.rotation / 90) % 4 * 90

@@ -1,0 +1,220 @@
+"""What a container says of its first video stream: exact times by demuxing, or by decoding where packets lack them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clip_assets.core.errors import VideoUnreadableError
+from clip_assets.core.records import VideoProbe
+from clip_assets.core.video_container import clockwise_rotation, decoded_frames, open_video
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+# Containers whose header states how long the whole file is.
+HEADER_STATES_DURATION = ("matroska,webm", "flv", "asf")
+
+# Packets may end that much before the stated duration: muxers round, and count silence at the end of the sound.
+DURATION_TOLERANCE_SECONDS = 0.5
+
+# An average rate further from the one that the times show belongs to a stream of variable rate, or is made up.
+RATE_TOLERANCE = 0.02
+
+
+@dataclass
+class _Demuxed:
+    """What the packets of the video stream say; times in ticks.
+
+    Attributes:
+        pts: Of each packet that isn't discarded, in decoding order; None where the container has none.
+        last_end: When the last of them ends.
+        key_pts: Of those marked as key frames.
+        discarded: Number of packets that are decoded and never shown.
+        starts_with_key: Whether the very first packet is marked as a key frame.
+        first_frame: The first that could be decoded.
+        end_seconds: When the last packet of any stream ends.
+        error: Why reading broke off; empty when it reached the end.
+    """
+
+    pts: list[int | None] = field(default_factory=list)
+    last_end: int = 0
+    key_pts: list[int] = field(default_factory=list)
+    discarded: int = 0
+    starts_with_key: bool = False
+    first_frame: VideoFrame | None = None
+    end_seconds: Fraction = Fraction(0)
+    error: str = ""
+
+
+def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
+    """Read a container's exact times by demuxing, and by decoding where its packets don't tell them.
+
+    Args:
+        path: The file.
+        timeout_seconds: The longest that opening, or one read, may take.
+
+    Raises:
+        VideoUnreadableError: The file is no video, has no video stream, or no frame that can be decoded.
+        VideoTimeoutError: Reading took longer than `timeout_seconds`.
+    """
+    with open_video(path, timeout_seconds) as (container, stream):
+        seen = _demux(container, stream)
+        if seen.first_frame is None:
+            raise VideoUnreadableError(f"{path}: none of its {len(seen.pts)} frames can be decoded")
+        if _packets_tell_frames(seen, stream):
+            ticks, keyframes = _times_of_packets(seen)
+        else:
+            ticks, keyframes = _times_by_decoding(path, timeout_seconds), np.zeros(0, dtype=np.int64)
+        end = _end(stream, seen, ticks)
+        rotation = clockwise_rotation(seen.first_frame)
+        size = seen.first_frame.width, seen.first_frame.height
+        width, height = size if rotation % 180 == 0 else size[::-1]
+        time_base = Fraction(stream.time_base or 0)
+        return VideoProbe(
+            path=path,
+            container=container.format.name,
+            codec=stream.codec_context.name,
+            width=width,
+            height=height,
+            rotation=rotation,
+            pts=ticks - ticks[0],
+            end_pts=end - int(ticks[0]),
+            start_pts=int(ticks[0]),
+            time_base=time_base,
+            fps=_average_fps(stream, len(ticks), (end - int(ticks[0])) * time_base),
+            has_edit_list=seen.discarded > 0,
+            keyframes=keyframes,
+            damage=_damage(container, stream, seen),
+        )
+
+
+def _demux(container: InputContainer, stream: VideoStream) -> _Demuxed:
+    import av
+
+    stream.codec_context.thread_count = 1  # so that the first frame doesn't wait for those of other threads
+    seen = _Demuxed()
+    try:
+        for packet in container.demux():
+            if packet.size:
+                _note(seen, packet, is_video=packet.stream is stream)
+    except av.FFmpegError as error:
+        seen.error = error.strerror or str(error)
+    if seen.first_frame is None:
+        _decode_first(seen, stream, None)
+    return seen
+
+
+def _note(seen: _Demuxed, packet: Packet[Any], *, is_video: bool) -> None:
+    time = packet.pts if packet.pts is not None else packet.dts
+    end = None if time is None else time + (packet.duration or 0)
+    if end is not None:
+        seen.end_seconds = max(seen.end_seconds, end * packet.time_base)
+    if not is_video:
+        return
+    if seen.first_frame is None:
+        _decode_first(seen, packet.stream, packet)
+    if not seen.pts and not seen.discarded:
+        seen.starts_with_key = packet.is_keyframe
+    if packet.is_discard:
+        seen.discarded += 1
+        return
+    seen.pts.append(packet.pts)
+    if end is not None:
+        seen.last_end = max(seen.last_end, end)
+    if packet.is_keyframe and packet.pts is not None:
+        seen.key_pts.append(packet.pts)
+
+
+def _decode_first(seen: _Demuxed, stream: VideoStream, packet: Packet[VideoStream] | None) -> None:
+    import av
+
+    try:
+        seen.first_frame = next(iter(stream.decode(packet)), None)
+    except av.FFmpegError:
+        return
+
+
+def _packets_tell_frames(seen: _Demuxed, stream: VideoStream) -> bool:
+    """Whether each packet is one frame that decodes, and has its time."""
+    known = [pts for pts in seen.pts if pts is not None]
+    if len(known) < len(seen.pts) or not seen.starts_with_key or stream.codec_context.name == "vp8":
+        return False  # VP8 keeps hidden frames in packets of their own
+    if seen.discarded == 0 and min(known) < seen.key_pts[0]:
+        return False  # pictures that lead the first key frame refer to what was cut off
+    fields = seen.first_frame is not None and seen.first_frame.interlaced_frame
+    return not (fields and stream.container.format.name in ("mpegts", "mpeg"))  # there a packet may be half a frame
+
+
+def _times_of_packets(seen: _Demuxed) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ticks = np.unique(np.array(seen.pts, dtype=np.int64))
+    return ticks, np.searchsorted(ticks, np.unique(np.array(seen.key_pts, dtype=np.int64))).astype(np.int64)
+
+
+def _times_by_decoding(path: Path, timeout_seconds: float) -> NDArray[np.int64]:
+    """Times of the frames as they come out: presentation time, else decoding time, else the end of the one before."""
+    ticks: list[int] = []
+    following = 0
+    with open_video(path, timeout_seconds) as (container, stream):
+        stream.thread_type = "AUTO"
+        step = round(1 / (Fraction(stream.average_rate or 25) * Fraction(stream.time_base or 1)))
+        for frame in decoded_frames(container, stream):
+            if frame is not None:
+                times = (time for time in (frame.pts, frame.dts) if time is not None)
+                ticks.append(next(times, following))
+                following = ticks[-1] + (frame.duration or step)
+    known = np.array(ticks, dtype=np.int64)
+    return known if np.all(np.diff(known) > 0) else np.arange(len(known), dtype=np.int64) * step
+
+
+def _end(stream: VideoStream, seen: _Demuxed, ticks: NDArray[np.int64]) -> int:
+    """Ticks at which the last frame leaves the screen: as the container says, else by the last packet, else a guess."""
+    last = int(ticks[-1])
+    gap = (last - int(ticks[0])) // (len(ticks) - 1) if len(ticks) > 1 else 0
+    if stream.duration is not None:
+        stated = (stream.start_time or 0) + stream.duration
+        if last < stated <= max(seen.last_end, last + 2 * gap):
+            return stated
+    if seen.last_end > last:
+        return seen.last_end
+    return last + max(gap, 1)
+
+
+def _average_fps(stream: VideoStream, count: int, seconds: Fraction) -> float:
+    """The stream's average rate; frames by duration where its times contradict that."""
+    shown = count / seconds
+    stated = stream.average_rate
+    if stated and abs(stated / shown - 1) <= max(RATE_TOLERANCE, 1 / count):
+        return float(stated)
+    return float(shown)
+
+
+def _damage(container: InputContainer, stream: VideoStream, seen: _Demuxed) -> str:
+    """What the container itself shows to be missing; empty if nothing."""
+    size = container.size
+    entries = [entry for entry in stream.index_entries if not entry.is_discard]
+    cut = sum(entry.pos + entry.size > size for entry in entries)
+    if cut and container.format.name not in HEADER_STATES_DURATION:
+        return (
+            f"the file ends early: it holds {len(entries) - cut} of the {len(entries)} frames that its index promises"
+        )
+    if container.format.name == "avi" and len(seen.pts) < stream.frames:
+        return f"the file ends early: it holds {len(seen.pts)} of the {stream.frames} frames that its header promises"
+    if container.format.name in HEADER_STATES_DURATION and container.duration:
+        stated = container.duration / 1_000_000
+        if seen.end_seconds < stated - DURATION_TOLERANCE_SECONDS:
+            return (
+                f"the file ends early: it holds {len(seen.pts)} frames up to {float(seen.end_seconds):.2f} s "
+                f"of the {stated:.2f} s that its header promises"
+            )
+    if seen.error:
+        return f"reading breaks off after {len(seen.pts)} frames: {seen.error}"
+    return ""

@@ -1,0 +1,205 @@
+"""Probing and decoding, held to what the corpus wrote into each file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clip_assets.core import video, video_pyav
+from clip_assets.core.errors import SettingsError, VideoDamagedError, VideoUnreadableError
+from clip_assets.core.video import decode, probe
+from clip_assets_tests import corpus
+from clip_assets_tests.corpus import Clip, read_number
+
+Writer = Callable[[Path], Clip]
+
+# File name -> how it is written.
+WHOLE: dict[str, Writer] = {
+    "constant.mp4": corpus.constant_rate,
+    "constant.mkv": corpus.constant_rate,
+    "constant.ts": corpus.constant_rate,
+    "constant.avi": corpus.constant_rate,
+    "constant.flv": corpus.constant_rate,
+    "b_frames.mp4": corpus.b_frames,
+    "b_frames.mkv": corpus.b_frames,
+    "b_frames.ts": corpus.b_frames,
+    "b_frames.avi": corpus.b_frames,
+    "ntsc.mp4": corpus.ntsc_rate,
+    "ntsc.mkv": corpus.ntsc_rate,
+    "variable.mp4": corpus.variable_rate,
+    "variable.mkv": corpus.variable_rate,
+    "open_gop.mp4": corpus.open_gop,
+    "open_gop.mkv": corpus.open_gop,
+    "open_gop.ts": corpus.open_gop,
+    "intra_refresh.mp4": corpus.intra_refresh,
+    "intra_refresh.ts": corpus.intra_refresh,
+    "late.mp4": corpus.nonzero_start,
+    "late.mkv": corpus.nonzero_start,
+    "edit_list.mp4": corpus.edit_list,
+    "rotated_90.mp4": lambda path: corpus.rotated(path, 90),
+    "rotated_180.mp4": lambda path: corpus.rotated(path, 180),
+    "rotated_270.mp4": lambda path: corpus.rotated(path, 270),
+    "odd_size.mp4": corpus.odd_size,
+    "odd_size.webm": corpus.odd_size,
+    "single.mp4": corpus.single_frame,
+    "vp8.webm": corpus.vp8,
+    "vp9.webm": corpus.vp9,
+    "hevc.mp4": corpus.hevc,
+    "hevc.mkv": corpus.hevc,
+    "av1.mp4": corpus.av1,
+    "av1.mkv": corpus.av1,
+    "mpeg4.avi": corpus.mpeg4,
+    "mpeg4.mp4": corpus.mpeg4,
+    "mpeg2.mpg": corpus.mpeg2,
+    "mpeg2.ts": corpus.mpeg2,
+    "size_change.ts": corpus.size_change,
+    "two words.mp4": corpus.constant_rate,
+    "-dash.mp4": corpus.constant_rate,
+    "a:b.mp4": corpus.constant_rate,
+    "видео 動画.mp4": corpus.constant_rate,
+}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Clip]:
+    folder = tmp_path_factory.mktemp("corpus")
+    written: dict[str, Clip] = {}
+
+    def clip(name: str) -> Clip:
+        if name not in written:
+            written[name] = WHOLE[name](folder / name)
+        return written[name]
+
+    return clip
+
+
+def half_tick(clip: Clip) -> Fraction:
+    """How far a container's rounding may move a time: mkv, webm and flv count milliseconds."""
+    coarse = {".mkv": 1000, ".webm": 1000, ".flv": 1000, ".ts": 90_000}
+    return Fraction(1, 2 * coarse[clip.path.suffix]) if clip.path.suffix in coarse else Fraction(0)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_probe_tells_the_times_that_were_written(name: str, clips: Callable[[str], Clip]) -> None:
+    clip = clips(name)
+    found = probe(clip.path)
+    times = [int(tick) * found.time_base for tick in found.pts]
+    assert len(times) == len(clip.times)
+    assert max(abs(a - b) for a, b in zip(times, clip.times, strict=True)) <= 2 * half_tick(clip)
+    assert abs(found.end_pts * found.time_base - clip.end) <= 2 * half_tick(clip)
+    assert found.fps == pytest.approx(float(clip.fps), rel=1e-3)
+    assert (found.width, found.height, found.rotation) == (clip.width, clip.height, clip.rotation)
+    assert found.damage == ""
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_decode_gives_each_frame_upright_under_its_index(name: str, clips: Callable[[str], Clip]) -> None:
+    clip = clips(name)
+    with decode(clip.path, np.arange(len(clip.numbers))) as frames:
+        shown = [(frame.index, read_number(frame.rgb)) for frame in frames]
+        assert frames.damage == ""
+    assert shown == list(enumerate(clip.numbers))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_skipping_to_key_frames_gives_the_same_pictures(
+    name: str, clips: Callable[[str], Clip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = clips(name)
+    count = len(clip.numbers)
+    monkeypatch.setattr(video_pyav, "SEEK_GAIN_FRAMES", count)
+    with decode(clip.path, np.arange(count)) as frames:
+        whole = [frame.rgb for frame in frames]
+    monkeypatch.setattr(video_pyav, "SEEK_GAIN_FRAMES", 1)
+    rng = np.random.default_rng(0)
+    samples = [np.flatnonzero(rng.random(count) < density) for density in (0.05, 0.1, 0.2, 0.4)]
+    for wanted in [*samples, np.array([count - 1])]:
+        with decode(clip.path, wanted) as frames:
+            for index, frame in zip(wanted, frames, strict=True):
+                assert frame.index == index
+                np.testing.assert_array_equal(frame.rgb, whole[index])
+
+
+@pytest.mark.parametrize(
+    ("name", "writer"),
+    [
+        ("empty.mp4", corpus.zero_bytes),
+        ("text.mp4", corpus.text_file),
+        ("sound.mp4", corpus.audio_only),
+        ("cover.mp4", corpus.cover_art),
+        ("no_index.mp4", lambda path: corpus.truncated(path, index_in_front=False).path),
+        ("missing.mp4", lambda path: path),
+    ],
+)
+def test_what_is_no_video_is_unreadable(name: str, writer: Callable[[Path], Path], tmp_path: Path) -> None:
+    path = writer(tmp_path / name)
+    with pytest.raises(VideoUnreadableError, match=name):
+        probe(path)
+
+
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])
+def test_a_file_that_ends_early_fails_even_if_its_first_frame_alone_is_asked_for(name: str, tmp_path: Path) -> None:
+    clip = corpus.truncated(tmp_path / name, index_in_front=True)
+    with pytest.raises(VideoDamagedError, match="ends early"):
+        decode(clip.path, np.array([0]))
+
+
+def test_a_file_that_ends_early_keeps_what_decodes_and_says_how_much_that_is(tmp_path: Path) -> None:
+    clip = corpus.truncated(tmp_path / "cut.mp4", index_in_front=True)
+    found = probe(clip.path)
+    with decode(found, np.arange(found.frame_count), on_damage="keep") as frames:
+        shown = [(frame.index, read_number(frame.rgb)) for frame in frames]
+    assert shown == [(index, index) for index in range(8)]
+    assert "it holds 9 of the 30 frames" in frames.damage
+    assert "frame 8 at 0.320 s" in frames.damage
+
+
+@pytest.mark.parametrize("name", ["corrupt.mp4", "corrupt.mkv"])
+def test_a_corrupt_packet_fails_with_the_number_of_frames_decoded(name: str, tmp_path: Path) -> None:
+    clip = corpus.corrupt_packet(tmp_path / name, number=13)
+    with (
+        decode(clip.path, np.arange(len(clip.numbers))) as frames,
+        pytest.raises(VideoDamagedError, match="13 of its 30 frames decoded"),
+    ):
+        list(frames)
+
+
+@pytest.mark.parametrize("name", ["corrupt.mp4", "corrupt.mkv"])
+def test_kept_frames_resume_at_the_key_frame_after_a_corrupt_packet(name: str, tmp_path: Path) -> None:
+    clip = corpus.corrupt_packet(tmp_path / name, number=13)
+    with decode(clip.path, np.arange(len(clip.numbers)), on_damage="keep") as frames:
+        shown = [(frame.index, read_number(frame.rgb)) for frame in frames]
+    assert shown == [(index, index) for index in [*range(13), *range(16, 30)]]
+    assert "frame 13 at 0.520 s" in frames.damage
+
+
+def test_indices_that_the_video_has_not_are_refused(clips: Callable[[str], Clip]) -> None:
+    path = clips("constant.mp4").path
+    for wrong in ([3, 2], [2, 2], [-1], [30]):
+        with pytest.raises(SettingsError, match=r"indices"):
+            decode(path, np.array(wrong))
+
+
+def test_closing_ends_the_stream(clips: Callable[[str], Clip]) -> None:
+    frames = decode(clips("constant.mp4").path, np.arange(30))
+    assert next(frames).index == 0
+    frames.close()
+    frames.close()
+    assert next(frames, None) is None
+
+
+def test_the_reference_video_has_its_published_frames_times_and_rate(
+    reference_folder: Path, reference_video: Path
+) -> None:
+    published = reference_folder / "fps=native_batch=1"
+    found = video.probe(reference_video)
+    times = np.load(published / "timestamps_ms.npy")
+    assert found.fps == np.load(published / "fps.npy").item()
+    np.testing.assert_allclose(found.timestamps_ms, times, rtol=0, atol=1e-6)
+    assert found.duration_ms == pytest.approx(18043.8, abs=0.05)
+    with decode(found, np.arange(found.frame_count)) as frames:
+        assert sum(1 for _ in frames) == len(times) == 355

@@ -1,0 +1,371 @@
+"""Small videos of every kind that the tests need, written with PyAV; each frame shows its own number.
+
+Every writer returns a `Clip` that says what was written, so that tests compare with the truth and not with a reader.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+SIZE = (96, 64)
+FRAMES = 30
+RATE = Fraction(25)
+COLUMNS, ROWS = 4, 2
+DARK, BRIGHT = 50, 200
+
+ROTATION_MATRICES = {
+    0: (1, 0, 0, 1),
+    90: (0, 1, -1, 0),
+    180: (-1, 0, 0, -1),
+    270: (0, -1, 1, 0),
+}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What was written into a file.
+
+    Attributes:
+        path: The file.
+        numbers: The number each frame on screen shows, in presentation order.
+        times: Seconds, exact, when each of them comes on screen, the first at 0.
+        end: Seconds, exact, when the last one leaves the screen.
+        fps: Average rate.
+        width: Pixels, upright.
+        height: Pixels, upright.
+        rotation: Degrees clockwise by which a player turns the stored picture.
+    """
+
+    path: Path
+    numbers: list[int]
+    times: list[Fraction]
+    end: Fraction
+    fps: Fraction
+    width: int
+    height: int
+    rotation: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to write a clip; the defaults give a plain H.264 file of constant rate.
+
+    Attributes:
+        codec: Encoder's name.
+        options: Encoder's options.
+        pix_fmt: Pixel format.
+        size: (width, height), upright.
+        rate: Frames per second.
+        ticks: Presentation times in ticks of `time_base`; None means constant rate from 0.
+        time_base: Seconds of one tick; None means 1 / rate.
+        frames: Number of frames.
+        first_number: What the first frame shows.
+        rotation: Degrees clockwise by which a player has to turn the stored picture (mp4 only).
+        colorspace: Matrix that the stream is tagged with, as FFmpeg numbers it; 2 means unspecified.
+        full_range: Whether the stream is tagged as full range.
+        container_options: The muxer's options.
+    """
+
+    codec: str = "libx264"
+    options: dict[str, str] = field(default_factory=dict)
+    pix_fmt: str = "yuv420p"
+    size: tuple[int, int] = SIZE
+    rate: Fraction = RATE
+    ticks: list[int] | None = None
+    time_base: Fraction | None = None
+    frames: int = FRAMES
+    first_number: int = 0
+    rotation: int = 0
+    colorspace: int = 2
+    full_range: bool = False
+    container_options: dict[str, str] = field(default_factory=dict)
+
+
+X264 = {"preset": "ultrafast", "g": "8", "bf": "0", "threads": "1"}
+X264_B_FRAMES = {
+    "preset": "veryfast",
+    "x264-params": "keyint=8:min-keyint=8:scenecut=0:bframes=2:b-adapt=0:b-pyramid=none:threads=1",
+}
+
+
+def draw(number: int, width: int, height: int) -> NDArray[np.uint8]:
+    """RGB uint8 (height, width, 3): the number's eight bits as bright and dark blocks, tinted by the number."""
+    bits = (number >> np.arange(COLUMNS * ROWS)) & 1
+    rows = np.arange(height) * ROWS // height
+    columns = np.arange(width) * COLUMNS // width
+    grey = np.where(bits.reshape(ROWS, COLUMNS), BRIGHT, DARK)[rows][:, columns]
+    tint = np.array([number * 7 % 50, 25, 50 - number * 7 % 50])
+    return (grey[..., None] + tint).astype(np.uint8)
+
+
+def read_number(rgb: NDArray[np.uint8]) -> int:
+    """The number that a picture made by `draw` shows."""
+    height, width, _ = rgb.shape
+    rows = (2 * np.arange(ROWS) + 1) * height // (2 * ROWS)
+    columns = (2 * np.arange(COLUMNS) + 1) * width // (2 * COLUMNS)
+    margin = 3
+    levels = [
+        rgb[row - margin : row + margin, column - margin : column + margin].mean() for row in rows for column in columns
+    ]
+    return int(sum(1 << i for i, level in enumerate(levels) if level > (DARK + BRIGHT) / 2 + 25))
+
+
+def _stored(number: int, recipe: Recipe) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.rot90(draw(number, *recipe.size), recipe.rotation // 90))
+
+
+def _encode(recipe: Recipe, output: av.container.OutputContainer) -> tuple[av.VideoStream, list[av.Packet]]:
+    stream = output.add_stream(recipe.codec, rate=recipe.rate, options=dict(recipe.options))
+    turned = recipe.rotation % 180 == 90
+    stream.width, stream.height = recipe.size[::-1] if turned else recipe.size
+    stream.pix_fmt = recipe.pix_fmt
+    if recipe.colorspace != 2:
+        stream.codec_context.colorspace = recipe.colorspace
+    stream.codec_context.color_range = 2 if recipe.full_range else 1
+    time_base = recipe.time_base or 1 / recipe.rate
+    stream.codec_context.time_base = time_base
+    ticks = recipe.ticks or list(range(recipe.frames))
+    packets: list[av.Packet] = []
+    for number, tick in enumerate(ticks, recipe.first_number):
+        frame = av.VideoFrame.from_ndarray(_stored(number, recipe), format="rgb24").reformat(
+            format=recipe.pix_fmt,
+            dst_colorspace=recipe.colorspace if recipe.colorspace != 2 else None,
+            dst_color_range=2 if recipe.full_range else 1,
+        )
+        frame.pts, frame.time_base = tick, time_base
+        packets += stream.encode(frame)
+    return stream, packets + stream.encode(None)
+
+
+def _told(path: Path, recipe: Recipe) -> Clip:
+    time_base = recipe.time_base or 1 / recipe.rate
+    ticks = recipe.ticks or list(range(recipe.frames))
+    times = [(tick - ticks[0]) * time_base for tick in ticks]
+    step = 1 / recipe.rate
+    return Clip(
+        path,
+        numbers=list(range(recipe.first_number, recipe.first_number + len(ticks))),
+        times=times,
+        end=times[-1] + step,
+        fps=recipe.rate,
+        width=recipe.size[0],
+        height=recipe.size[1],
+        rotation=recipe.rotation,
+    )
+
+
+def write(path: Path, recipe: Recipe | None = None) -> Clip:
+    """Write one clip as the recipe says; the container is chosen by the path's suffix."""
+    recipe = recipe or Recipe(options=X264)
+    with av.open(str(path), "w", container_options=recipe.container_options) as output:
+        _, packets = _encode(recipe, output)
+        output.mux(packets)
+    if recipe.rotation:
+        _patch_rotation(path, recipe.rotation)
+    return _told(path, recipe)
+
+
+def _patch_rotation(path: Path, rotation: int) -> None:
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = (value * 0x10000 for value in ROTATION_MATRICES[rotation])
+    data[matrix : matrix + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    path.write_bytes(data)
+
+
+def constant_rate(path: Path) -> Clip:
+    """25 frames per second, closed GOPs of 8, no B-frames."""
+    return write(path)
+
+
+def ntsc_rate(path: Path) -> Clip:
+    """30000/1001 frames per second."""
+    return write(path, Recipe(options=X264, rate=Fraction(30000, 1001)))
+
+
+def variable_rate(path: Path) -> Clip:
+    """Frames that stay on screen for 1 to 7 ticks of 1/50 s."""
+    ticks = np.cumsum([0] + [1 + (k * k) % 7 for k in range(FRAMES - 1)]).tolist()
+    recipe = Recipe(options=X264, ticks=ticks, time_base=Fraction(1, 50))
+    clip = write(path, recipe)
+    return replace(clip, fps=FRAMES / clip.end)
+
+
+def b_frames(path: Path) -> Clip:
+    """Two B-frames between references, closed GOPs of 8."""
+    return write(path, Recipe(options=X264_B_FRAMES))
+
+
+def open_gop(path: Path) -> Clip:
+    """B-frames that lead a key frame and refer to the GOP before it."""
+    params = X264_B_FRAMES["x264-params"] + ":open-gop=1"
+    return write(path, Recipe(options={**X264_B_FRAMES, "x264-params": params}))
+
+
+def intra_refresh(path: Path) -> Clip:
+    """Recovery points in place of key frames: no picture after the first is whole by itself."""
+    params = "keyint=8:bframes=0:intra-refresh=1:threads=1"
+    return write(path, Recipe(options={"preset": "veryfast", "x264-params": params}))
+
+
+def nonzero_start(path: Path) -> Clip:
+    """The first frame comes at 2 s."""
+    return write(path, Recipe(options=X264, ticks=list(range(50, 50 + FRAMES))))
+
+
+def rotated(path: Path, rotation: int) -> Clip:
+    """A picture stored on its side, or upside down, and a flag that says so."""
+    return write(path, Recipe(options=X264, rotation=rotation))
+
+
+def odd_size(path: Path) -> Clip:
+    """97 x 65 pixels; 4:4:4 where the codec can't store odd sizes otherwise."""
+    if path.suffix == ".webm":
+        return write(path, replace(VP9, size=(97, 65)))
+    return write(path, Recipe(options=X264, size=(97, 65), pix_fmt="yuv444p"))
+
+
+def single_frame(path: Path) -> Clip:
+    """One frame."""
+    return write(path, Recipe(options=X264, frames=1))
+
+
+VP9 = Recipe(codec="libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8", "g": "8", "threads": "1"})
+
+
+def vp9(path: Path) -> Clip:
+    """VP9, with hidden reference frames inside its packets."""
+    options = {"deadline": "good", "cpu-used": "8", "g": "8", "threads": "1", "auto-alt-ref": "1", "lag-in-frames": "8"}
+    return write(path, replace(VP9, options=options))
+
+
+def vp8(path: Path) -> Clip:
+    """VP8, with hidden reference frames in packets of their own."""
+    options = {"deadline": "good", "cpu-used": "5", "g": "16", "threads": "1", "auto-alt-ref": "1"}
+    return write(path, replace(VP9, codec="libvpx", options={**options, "lag-in-frames": "8"}))
+
+
+def hevc(path: Path) -> Clip:
+    """HEVC with open GOPs and B-frames."""
+    params = "keyint=8:min-keyint=8:scenecut=0:bframes=2:open-gop=1:log-level=none:pools=1:frame-threads=1"
+    return write(path, Recipe(codec="libx265", options={"preset": "ultrafast", "x265-params": params}))
+
+
+def av1(path: Path) -> Clip:
+    """AV1."""
+    options = {"preset": "12", "g": "8", "svtav1-params": "lp=1"}
+    return write(path, Recipe(codec="libsvtav1", options=options))
+
+
+def mpeg4(path: Path) -> Clip:
+    """MPEG-4 part 2 with B-frames."""
+    return write(path, Recipe(codec="mpeg4", options={"bf": "2", "g": "8", "q": "3", "flags": "+qscale"}))
+
+
+def mpeg2(path: Path) -> Clip:
+    """MPEG-2 with B-frames."""
+    return write(path, Recipe(codec="mpeg2video", options={"bf": "2", "g": "8", "q": "3", "flags": "+qscale"}))
+
+
+def edit_list(path: Path, cut: int = 11) -> Clip:
+    """An mp4 whose edit list hides the first frames: decoded for the later ones' sake and never on screen."""
+    recipe = Recipe(options=X264_B_FRAMES, time_base=Fraction(1, 25))
+    with av.open(str(path), "w") as output:
+        _, packets = _encode(recipe, output)
+        for packet in packets:
+            packet.pts -= cut
+            packet.dts -= cut
+        output.mux(packets)
+    told = _told(path, recipe)
+    return replace(
+        told,
+        numbers=told.numbers[cut:],
+        times=[time - told.times[cut] for time in told.times[cut:]],
+        end=told.end - told.times[cut],
+    )
+
+
+def truncated(path: Path, *, index_in_front: bool, keep: float = 0.6) -> Clip:
+    """A file cut off after a part of its bytes; `Clip` tells of the whole one."""
+    options = {"movflags": "faststart"} if index_in_front else {}
+    noisy = {**X264_B_FRAMES, "crf": "1"}
+    clip = write(path, Recipe(options=noisy, container_options=options))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    return clip
+
+
+def corrupt_packet(path: Path, number: int = 13, *, whole: bool = True) -> Clip:
+    """One packet in the middle overwritten with noise: all of it, or its second half."""
+    clip = write(path, Recipe(options={**X264, "crf": "5"}))
+    with av.open(str(path)) as container:
+        packet = bytes(list(container.demux(video=0))[number])
+    data = bytearray(path.read_bytes())
+    start = data.index(packet)
+    first = start if whole else start + len(packet) // 2
+    last = start + len(packet)
+    data[first:last] = np.random.default_rng(0).integers(0, 256, last - first, dtype=np.uint8).tobytes()
+    path.write_bytes(data)
+    return clip
+
+
+def size_change(path: Path) -> Clip:
+    """An MPEG-TS file whose second half is larger than its first."""
+    middle = 16
+    first = write(path, Recipe(options=X264, frames=middle))
+    second = Recipe(options=X264, size=(128, 96), ticks=list(range(middle, FRAMES)), first_number=middle)
+    head = path.read_bytes()
+    tail = write(path, second)
+    path.write_bytes(head + path.read_bytes())
+    times = first.times + [first.end + time for time in tail.times]
+    return replace(first, numbers=first.numbers + tail.numbers, times=times, end=first.end + tail.end)
+
+
+def zero_bytes(path: Path) -> Path:
+    """An empty file."""
+    path.write_bytes(b"")
+    return path
+
+
+def text_file(path: Path) -> Path:
+    """A text file with a video's name."""
+    path.write_text("not a video\n" * 200)
+    return path
+
+
+def audio_only(path: Path) -> Path:
+    """Half a second of sound and no picture."""
+    with av.open(str(path), "w") as output:
+        _mux_sound(output)
+    return path
+
+
+def cover_art(path: Path) -> Path:
+    """Sound with a cover picture, which FFmpeg presents as a video stream."""
+    with av.open(str(path), "w") as output:
+        cover = output.add_stream("png", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "rgb24"
+        cover.disposition = av.stream.Disposition.attached_pic
+        _mux_sound(output)
+        picture = av.VideoFrame.from_ndarray(draw(5, 32, 32), format="rgb24")
+        picture.pts, picture.time_base = 0, Fraction(1)
+        output.mux(cover.encode(picture) + cover.encode(None))
+    return path
+
+
+def _mux_sound(output: av.container.OutputContainer) -> None:
+    stream = output.add_stream("aac", rate=8000)
+    stream.layout = "mono"
+    for start in range(0, 4096, 1024):
+        samples = np.sin(np.arange(start, start + 1024) / 5).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 8000, start, Fraction(1, 8000)
+        output.mux(stream.encode(frame))
+    output.mux(stream.encode(None))
