@@ -84,7 +84,7 @@ class Begun:
 
 @dataclass(frozen=True, eq=False)
 class PreparedFrame:
-    """The ``row``-th distinct frame of a video, uint8 (3, R, R), resized and cropped."""
+    """The ``row``-th distinct frame of a video, uint8 (3, R, R), resized and cropped; frames that don't decode lack."""
 
     number: int
     row: int
@@ -178,7 +178,7 @@ class DecodingThreads:
                     prepared = time.perf_counter()
                     decode_seconds += decoded - began
                     preprocess_seconds += prepared - decoded
-                    self._send(PreparedFrame(number, sent, pixels))
+                    self._send(PreparedFrame(number, int(np.searchsorted(distinct, frame.index)), pixels))
                     sent += 1
                     began = time.perf_counter()
                 damage = frames.damage

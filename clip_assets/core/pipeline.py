@@ -26,6 +26,7 @@ from clip_assets.core.decoding import (
     PreparedFrame,
     VideoJob,
 )
+from clip_assets.core.errors import VideoDamagedError
 from clip_assets.core.preprocess import Preprocess
 from clip_assets.core.records import ClipFeatures
 
@@ -87,10 +88,11 @@ def extract_features(
 
 @dataclass(eq=False)
 class _Video:
-    """A video under way; ``rows`` float32 (distinct frames, D) fills as batches come back."""
+    """A video under way; ``rows`` float32 (distinct frames, D) and ``present`` bool fill as batches come back."""
 
     begun: Begun
     rows: NDArray[np.float32]
+    present: NDArray[np.bool_]
     encoded: int = 0
     encode_seconds: float = 0.0
     ended: Ended | None = None
@@ -154,8 +156,9 @@ class _Assembly:
         while threads_left:
             match self.decoding.queue.get():
                 case Begun() as begun:
-                    rows = np.empty((len(begun.distinct), self.model.embed_dim), np.float32)
-                    self.videos[begun.number] = _Video(begun, rows)
+                    count = len(begun.distinct)
+                    rows = np.empty((count, self.model.embed_dim), np.float32)
+                    self.videos[begun.number] = _Video(begun, rows, np.zeros(count, np.bool_))
                 case PreparedFrame() as frame:
                     self.filling.append(frame)
                     if len(self.filling) == self.batch_size:
@@ -203,6 +206,7 @@ class _Assembly:
                 video.error = error
             else:
                 video.rows[frame.row] = features[position]
+                video.present[frame.row] = True
                 video.encode_seconds += seconds / len(batch.frames)
 
     def _complete_videos(self) -> Iterator[Extracted | ExtractionFailed]:
@@ -218,13 +222,15 @@ class _Assembly:
         error = ended.error or video.error
         if error is not None:
             return ExtractionFailed(job, error)
-        kept = np.flatnonzero(job.frames.indices <= video.begun.distinct[ended.sent - 1])
-        indices = job.frames.indices[kept]
+        if not video.present.any():
+            return ExtractionFailed(job, VideoDamagedError(f"{job.path}: none of the frames asked for decodes."))
+        row = np.searchsorted(video.begun.distinct, job.frames.indices)
+        kept = video.present[row]
         features = ClipFeatures(
-            clip=video.rows[np.searchsorted(video.begun.distinct, indices)],
+            clip=video.rows[row[kept]],
             timestamps_ms=job.frames.timestamps_ms[kept],
             source_timestamps_ms=job.frames.source_timestamps_ms[kept],
-            indices=indices,
+            indices=job.frames.indices[kept],
             fps=job.frames.fps,
             model_name=self.model.name,
             weights_sha256=self.model.weights_sha256,
