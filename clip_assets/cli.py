@@ -1,8 +1,10 @@
 """``clip-assets``: the platform from a terminal. Thin: every command calls what the assets and the UI use too."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from clip_assets.core.errors import ClipAssetsError
 
@@ -10,13 +12,13 @@ from clip_assets.core.errors import ClipAssetsError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit code: 0 done, 1 some of it failed, 2 wrong arguments or settings."""
     arguments = _parser().parse_args(argv)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
-        return arguments.run(arguments)
+        exit_code: int = arguments.run(arguments)
     except ClipAssetsError as error:
         sys.stderr.write(f"clip-assets: {error}\n")
         return 2
-    except BrokenPipeError:
-        return 1
+    return exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -24,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     add = commands.add_parser("add", help="register videos of the library as partitions")
-    add.add_argument("paths", nargs="+", metavar="PATH", help="a video, or a folder: all videos in and below it")
+    add.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a video, or a folder: all videos below it")
     add.set_defaults(run=_add)
 
     status = commands.add_parser("status", help="what is stored of each partition, and whether it is up to date")
@@ -36,23 +38,37 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    from clip_assets.instance import register
+    from clip_assets.instance import open_instance, register
+    from clip_assets.settings import Settings, load_env_file
 
-    for key in register(arguments.paths):
-        sys.stdout.write(f"{key}\n")
+    load_env_file()
+    settings = Settings.from_environment()
+    with open_instance() as instance:
+        for key in register(instance, settings.videos, arguments.paths):
+            sys.stdout.write(f"{key}\n")
     return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from clip_assets.instance import print_status
+    from rich.console import Console
 
-    return print_status()
+    from clip_assets.instance import open_instance, registered
+    from clip_assets.settings import Settings, load_env_file
+    from clip_assets.status import status_table
+
+    load_env_file()
+    settings = Settings.from_environment()
+    with open_instance() as instance:
+        Console().print(status_table(settings, registered(instance)))
+    return 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:
     from clip_assets.demo.run import run_demo
 
-    return run_demo()
+    for line in run_demo():
+        sys.stdout.write(f"{line}\n")
+    return 0
 
 
 if __name__ == "__main__":

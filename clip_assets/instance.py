@@ -44,3 +44,18 @@ def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) ->
     keys = [key_for(root, video) for path in paths for video in _videos(path)]
     instance.add_dynamic_partitions(str(videos_partitions.name), keys)
     return keys
+
+
+def registered(instance: dg.DagsterInstance) -> Sequence[str]:
+    """The partition keys, in order of registration."""
+    return instance.get_dynamic_partitions(str(videos_partitions.name))
+
+
+def _videos(path: Path) -> Iterator[Path]:
+    """The video ``path``, or those below the folder ``path``."""
+    if path.is_dir():
+        yield from (entry.path for entry in list_videos(path))
+    elif is_video(path):
+        yield path
+    else:
+        raise LibraryError(f"{path} is ")

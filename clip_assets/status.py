@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.table import Table
+from rich.text import Text
+
 from clip_assets.core.devices import resolve_devices, resolve_precision
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.library import fingerprint, path_for
@@ -41,6 +44,22 @@ def partition_states(settings: Settings, keys: Sequence[str]) -> Iterator[tuple[
             key,
             {asset: _state(store.manifest(asset, key), {"source": source, **wanted[asset]}) for asset in RECORD_TYPES},
         )
+
+
+def status_table(settings: Settings, keys: Sequence[str]) -> Table:
+    """A row for each partition: the state of each asset, frames and model of its features, and why it is stale."""
+    table = Table("partition", *RECORD_TYPES, "frames", "model", "why")
+    for key, states in partition_states(settings, keys):
+        features = states["clip_features"].manifest
+        reasons = dict.fromkeys(state.reason for state in states.values() if state.reason)
+        table.add_row(
+            Text(key),
+            *(state.state for state in states.values()),
+            str(features.summary["frames"]) if features else "",
+            features.parameters["model_name"] if features else "",
+            Text("\n".join(reasons)),
+        )
+    return table
 
 
 def _source(root: Path, key: str) -> str:

@@ -1,0 +1,36 @@
+"""The demo: the bundled clips through Dagster, on the instance that ``DAGSTER_HOME`` names, with the demo's settings."""
+
+import shutil
+from collections.abc import Iterator
+
+from dotenv import load_dotenv
+
+from clip_assets.core.matching import format_predictions
+from clip_assets.core.records import TextMatch
+from clip_assets.core.store import Store
+from clip_assets.definitions import build_definitions
+from clip_assets.demo import demo_clips, demo_environment
+from clip_assets.instance import open_instance, register
+from clip_assets.settings import Settings
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+
+
+def run_demo() -> Iterator[str]:
+    """Copy the clips into the library, register and materialize them; the lines that say what each frame shows."""
+    load_dotenv(demo_environment(), override=True)
+    settings = Settings.from_environment()
+    settings.videos.mkdir(parents=True, exist_ok=True)
+    clips = [shutil.copy(clip, settings.videos) for clip in demo_clips()]
+    job = build_definitions(settings).resolve_job_def("extract_clip_features")
+    with open_instance() as instance:
+        keys = register(instance, settings.videos, clips)
+        for key in keys:
+            job.execute_in_process(instance=instance, partition_key=key, run_config=QUIET)
+    store = Store(settings.output)
+    for number, key in enumerate(keys):
+        yield from format_predictions(number, store.read("text_match", key, TextMatch))
+    yield ""
+    for asset in ("frame_indices", "clip_features", "text_match"):
+        for key in keys:
+            yield str(store.path(asset, key))
