@@ -283,13 +283,13 @@ def edit_list(path: Path, cut: int = 11) -> Clip:
             packet.pts -= cut
             packet.dts -= cut
         output.mux(packets)
-    told = _told(path, recipe)
-    return replace(
-        told,
-        numbers=told.numbers[cut:],
-        times=[time - told.times[cut] for time in told.times[cut:]],
-        end=told.end - told.times[cut],
-    )
+    return _without_first(_told(path, recipe), cut)
+
+
+def _without_first(clip: Clip, count: int) -> Clip:
+    start = clip.times[count]
+    times = [time - start for time in clip.times[count:]]
+    return replace(clip, numbers=clip.numbers[count:], times=times, end=clip.end - start)
 
 
 def truncated(path: Path, *, index_in_front: bool, keep: float = 0.6) -> Clip:
@@ -326,6 +326,30 @@ def size_change(path: Path) -> Clip:
     path.write_bytes(head + path.read_bytes())
     times = first.times + [first.end + time for time in tail.times]
     return replace(first, numbers=first.numbers + tail.numbers, times=times, end=first.end + tail.end)
+
+
+def joined_late(path: Path, cut: int = 5) -> Clip:
+    """A broadcast that was joined between two key frames: nothing before the second one can be decoded."""
+    recipe = Recipe(options=X264)
+    with av.open(str(path), "w") as output:
+        _, packets = _encode(recipe, output)
+        output.mux(packets[cut:])
+    return _without_first(_told(path, recipe), int(X264["g"]))
+
+
+def clock_reset(path: Path) -> Clip:
+    """Two MPEG-TS recordings, one after the other in one file: the second one's clock starts anew."""
+    first = write(path, Recipe(options=X264, frames=16))
+    head = path.read_bytes()
+    second = write(path, Recipe(options=X264, frames=14, first_number=16))
+    path.write_bytes(head + path.read_bytes())
+    times = first.times + [first.end + time for time in second.times]
+    return replace(first, numbers=first.numbers + second.numbers, times=times, end=first.end + second.end)
+
+
+def interlaced(path: Path) -> Clip:
+    """Pictures coded as two fields."""
+    return write(path, Recipe(options={"preset": "ultrafast", "x264-params": "keyint=8:tff=1:bframes=0:threads=1"}))
 
 
 def zero_bytes(path: Path) -> Path:

@@ -33,13 +33,11 @@ class DecodedFrame:
 
 
 class VideoDecoder(Protocol):
-    """What a decoder is: an iterator over the frames asked for, which knows what it couldn't decode.
+    """What a decoder is: an iterator over the frames asked for, which knows what it couldn't decode."""
 
-    Attributes:
-        damage: What is missing, of a damaged video that is kept; empty as long as nothing is.
-    """
-
-    damage: str
+    @property
+    def damage(self) -> str:
+        """What is missing, of a damaged video that is kept; empty as long as nothing is."""
 
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]: ...
 

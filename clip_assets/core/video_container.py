@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clip_assets.core.errors import VideoTimeoutError, VideoUnreadableError
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -63,21 +65,48 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     raise VideoUnreadableError(f"{path}: the file has no video stream")
 
 
-def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | None]:
-    """Frames from where the container stands to its end, in the decoder's order; None for each error on the way."""
+def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+    """Packets from where the container stands to its end, without those that only flush the decoder.
+
+    Raises:
+        VideoTimeoutError: A read took longer than the container was opened with.
+        av.FFmpegError: Reading broke off.
+    """
     import av
 
     try:
-        for packet in container.demux(stream):
-            try:
-                yield from packet.decode()
-            except av.InvalidDataError:
-                yield None
+        for packet in container.demux(*streams):
+            if packet.size:
+                yield packet
     except av.error.ExitError as error:
-        raise VideoTimeoutError(f"{container.name}: a read took too long") from error
+        raise VideoTimeoutError(f"{container.name}: a read took longer than {container.read_timeout} s") from error
+    except IndexError:
+        return  # PyAV ends this way where a stream appeared that wasn't there when the file was opened
+
+
+def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | None]:
+    """Frames from where the container stands to its end, in the decoder's order; None for each error on the way.
+
+    Raises:
+        VideoTimeoutError: A read took longer than the container was opened with.
+    """
+    import av
+
+    try:
+        for packet in packets_of(container, stream):
+            yield from _decode(stream, packet)
     except av.FFmpegError:
         yield None
-        yield from stream.decode(None)
+    yield from _decode(stream, None)
+
+
+def _decode(stream: VideoStream, packet: Packet[Any] | None) -> list[VideoFrame] | list[None]:
+    import av
+
+    try:
+        return stream.decode(packet)
+    except av.FFmpegError:
+        return [None]
 
 
 def clockwise_rotation(frame: VideoFrame) -> int:

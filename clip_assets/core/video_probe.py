@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.records import VideoProbe
-from clip_assets.core.video_container import clockwise_rotation, decoded_frames, open_video
+from clip_assets.core.video_container import clockwise_rotation, decoded_frames, open_video, packets_of
+from clip_assets.core.video_damage import container_damage
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -20,25 +22,21 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
-# Containers whose header states how long the whole file is.
-HEADER_STATES_DURATION = ("matroska,webm", "flv", "asf")
-
-# Packets may end that much before the stated duration: muxers round, and count silence at the end of the sound.
-DURATION_TOLERANCE_SECONDS = 0.5
-
 # An average rate further from the one that the times show belongs to a stream of variable rate, or is made up.
 RATE_TOLERANCE = 0.02
 
 
 @dataclass
-class _Demuxed:
+class Demuxed:
     """What the packets of the video stream say; times in ticks.
 
     Attributes:
         pts: Of each packet that isn't discarded, in decoding order; None where the container has none.
+        dts: Decoding time of every packet that has one.
         last_end: When the last of them ends.
         key_pts: Of those marked as key frames.
         discarded: Number of packets that are decoded and never shown.
+        corrupt: Number of packets marked as corrupt by the demuxer.
         starts_with_key: Whether the very first packet is marked as a key frame.
         first_frame: The first that could be decoded.
         end_seconds: When the last packet of any stream ends.
@@ -46,9 +44,11 @@ class _Demuxed:
     """
 
     pts: list[int | None] = field(default_factory=list)
+    dts: list[int] = field(default_factory=list)
     last_end: int = 0
     key_pts: list[int] = field(default_factory=list)
     discarded: int = 0
+    corrupt: int = 0
     starts_with_key: bool = False
     first_frame: VideoFrame | None = None
     end_seconds: Fraction = Fraction(0)
@@ -93,19 +93,18 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             fps=_average_fps(stream, len(ticks), (end - int(ticks[0])) * time_base),
             has_edit_list=seen.discarded > 0,
             keyframes=keyframes,
-            damage=_damage(container, stream, seen),
+            damage=container_damage(path, container, stream, seen, len(ticks)),
         )
 
 
-def _demux(container: InputContainer, stream: VideoStream) -> _Demuxed:
+def _demux(container: InputContainer, stream: VideoStream) -> Demuxed:
     import av
 
     stream.codec_context.thread_count = 1  # so that the first frame doesn't wait for those of other threads
-    seen = _Demuxed()
+    seen = Demuxed()
     try:
-        for packet in container.demux():
-            if packet.size:
-                _note(seen, packet, is_video=packet.stream is stream)
+        for packet in packets_of(container):
+            _note(seen, packet, is_video=packet.stream is stream)
     except av.FFmpegError as error:
         seen.error = error.strerror or str(error)
     if seen.first_frame is None:
@@ -113,7 +112,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> _Demuxed:
     return seen
 
 
-def _note(seen: _Demuxed, packet: Packet[Any], *, is_video: bool) -> None:
+def _note(seen: Demuxed, packet: Packet[Any], *, is_video: bool) -> None:
     time = packet.pts if packet.pts is not None else packet.dts
     end = None if time is None else time + (packet.duration or 0)
     if end is not None:
@@ -124,17 +123,20 @@ def _note(seen: _Demuxed, packet: Packet[Any], *, is_video: bool) -> None:
         _decode_first(seen, packet.stream, packet)
     if not seen.pts and not seen.discarded:
         seen.starts_with_key = packet.is_keyframe
+    if packet.dts is not None:
+        seen.dts.append(packet.dts)
     if packet.is_discard:
         seen.discarded += 1
         return
     seen.pts.append(packet.pts)
+    seen.corrupt += packet.is_corrupt
     if end is not None:
         seen.last_end = max(seen.last_end, end)
     if packet.is_keyframe and packet.pts is not None:
         seen.key_pts.append(packet.pts)
 
 
-def _decode_first(seen: _Demuxed, stream: VideoStream, packet: Packet[VideoStream] | None) -> None:
+def _decode_first(seen: Demuxed, stream: VideoStream, packet: Packet[VideoStream] | None) -> None:
     import av
 
     try:
@@ -143,10 +145,12 @@ def _decode_first(seen: _Demuxed, stream: VideoStream, packet: Packet[VideoStrea
         return
 
 
-def _packets_tell_frames(seen: _Demuxed, stream: VideoStream) -> bool:
-    """Whether each packet is one frame that decodes, and has its time."""
-    known = [pts for pts in seen.pts if pts is not None]
-    if len(known) < len(seen.pts) or not seen.starts_with_key or stream.codec_context.name == "vp8":
+def _packets_tell_frames(seen: Demuxed, stream: VideoStream) -> bool:
+    """Whether each packet is one frame that decodes, and has a time of its own."""
+    known = {pts for pts in seen.pts if pts is not None}
+    if len(known) < len(seen.pts) or any(later <= earlier for earlier, later in pairwise(seen.dts)):
+        return False
+    if not seen.starts_with_key or stream.codec_context.name == "vp8":
         return False  # VP8 keeps hidden frames in packets of their own
     if seen.discarded == 0 and min(known) < seen.key_pts[0]:
         return False  # pictures that lead the first key frame refer to what was cut off
@@ -154,7 +158,7 @@ def _packets_tell_frames(seen: _Demuxed, stream: VideoStream) -> bool:
     return not (fields and stream.container.format.name in ("mpegts", "mpeg"))  # there a packet may be half a frame
 
 
-def _times_of_packets(seen: _Demuxed) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _times_of_packets(seen: Demuxed) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     ticks = np.unique(np.array(seen.pts, dtype=np.int64))
     return ticks, np.searchsorted(ticks, np.unique(np.array(seen.key_pts, dtype=np.int64))).astype(np.int64)
 
@@ -171,11 +175,21 @@ def _times_by_decoding(path: Path, timeout_seconds: float) -> NDArray[np.int64]:
                 times = (time for time in (frame.pts, frame.dts) if time is not None)
                 ticks.append(next(times, following))
                 following = ticks[-1] + (frame.duration or step)
-    known = np.array(ticks, dtype=np.int64)
-    return known if np.all(np.diff(known) > 0) else np.arange(len(known), dtype=np.int64) * step
+    return _ascending(ticks, step)
 
 
-def _end(stream: VideoStream, seen: _Demuxed, ticks: NDArray[np.int64]) -> int:
+def _ascending(ticks: list[int], step: int) -> NDArray[np.int64]:
+    """Times made to ascend: one that repeats comes a tick later; where they jump back, the clock was set anew."""
+    ascending = ticks[:1]
+    shift = 0
+    for before, tick in pairwise(ticks):
+        if tick < before - step:
+            shift = ascending[-1] + step - tick
+        ascending.append(max(tick + shift, ascending[-1] + 1))
+    return np.array(ascending, dtype=np.int64)
+
+
+def _end(stream: VideoStream, seen: Demuxed, ticks: NDArray[np.int64]) -> int:
     """Ticks at which the last frame leaves the screen: as the container says, else by the last packet, else a guess."""
     last = int(ticks[-1])
     gap = (last - int(ticks[0])) // (len(ticks) - 1) if len(ticks) > 1 else 0
@@ -195,26 +209,3 @@ def _average_fps(stream: VideoStream, count: int, seconds: Fraction) -> float:
     if stated and abs(stated / shown - 1) <= max(RATE_TOLERANCE, 1 / count):
         return float(stated)
     return float(shown)
-
-
-def _damage(container: InputContainer, stream: VideoStream, seen: _Demuxed) -> str:
-    """What the container itself shows to be missing; empty if nothing."""
-    size = container.size
-    entries = [entry for entry in stream.index_entries if not entry.is_discard]
-    cut = sum(entry.pos + entry.size > size for entry in entries)
-    if cut and container.format.name not in HEADER_STATES_DURATION:
-        return (
-            f"the file ends early: it holds {len(entries) - cut} of the {len(entries)} frames that its index promises"
-        )
-    if container.format.name == "avi" and len(seen.pts) < stream.frames:
-        return f"the file ends early: it holds {len(seen.pts)} of the {stream.frames} frames that its header promises"
-    if container.format.name in HEADER_STATES_DURATION and container.duration:
-        stated = container.duration / 1_000_000
-        if seen.end_seconds < stated - DURATION_TOLERANCE_SECONDS:
-            return (
-                f"the file ends early: it holds {len(seen.pts)} frames up to {float(seen.end_seconds):.2f} s "
-                f"of the {stated:.2f} s that its header promises"
-            )
-    if seen.error:
-        return f"reading breaks off after {len(seen.pts)} frames: {seen.error}"
-    return ""

@@ -28,16 +28,11 @@ class _SeekFailedError(Exception):
 
 
 class PyAVDecoder:
-    """The frames asked for, decoded by FFmpeg in this process.
-
-    Attributes:
-        damage: What is missing, of a damaged video that is kept.
-    """
+    """The frames asked for, decoded by FFmpeg in this process."""
 
     def __init__(
         self, probe: VideoProbe, indices: NDArray[np.int64], *, keep: bool, timeout_seconds: float, threads: int
     ) -> None:
-        self.damage = ""
         self._probe = probe
         self._wanted: list[int] = indices.tolist()
         self._keep = keep
@@ -46,6 +41,18 @@ class PyAVDecoder:
         self._by_order = len(probe.keyframes) == 0
         self._cursor = 0  # the first of `_wanted` that hasn't been delivered
         self._intact_count = 0
+        self._first_lost: int | None = None
+
+    @property
+    def damage(self) -> str:
+        """How many frames didn't decode, of a damaged video that is kept; empty as long as all did."""
+        if self._first_lost is None:
+            return ""
+        decode = f"{self._intact_count} of its first {self._wanted[-1] + 1} frames decode"
+        return f"{decode}; the first lost one is {self._name(self._first_lost)}"
+
+    def _name(self, index: int) -> str:
+        return f"frame {index} at {float(self._probe.pts[index] * self._probe.time_base):.3f} s"
 
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         if self._probe.container in SEEKABLE:
@@ -59,7 +66,9 @@ class PyAVDecoder:
     def _read(self, *, seeking: bool) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         probe = self._probe
         with open_video(probe.path, self._timeout_seconds) as (container, stream):
-            stream.thread_type = "AUTO"
+            # Frame threads are faster, but may swallow an error, after which broken pictures pass for whole ones until
+            # a frame turns out to be missing. That is too late only where what decodes is kept.
+            stream.thread_type = "SLICE" if self._keep else "AUTO"
             stream.thread_count = self._threads
             to_rgb = RgbConverter()
             frames = self._intact(decoded_frames(container, stream), 0, seeking=seeking)
@@ -90,8 +99,9 @@ class PyAVDecoder:
         expected, broken = first, False
         for frame in source:
             if frame is None:
-                self._lose(expected, seeking=seeking)
-                broken = True
+                if expected > first:  # before any frame, it may be about one that nobody promised
+                    self._lose(expected, seeking=seeking)
+                    broken = True
                 continue
             index = self._index_of(frame, expected)
             if index is None or index < expected:
@@ -125,20 +135,16 @@ class PyAVDecoder:
         return place if place < len(pts) and pts[place] == tick else None
 
     def _lose(self, index: int, *, seeking: bool) -> None:
-        """Note that frame `index` didn't decode: start again without seeking, fail, or say so in `damage`."""
+        """Frame `index` didn't decode: start again without seeking, fail, or remember it for `damage`."""
         if seeking:
             raise _SeekFailedError
-        probe = self._probe
-        where = f"frame {index}"
-        if index < probe.frame_count:
-            where += f" at {float(probe.pts[index] * probe.time_base):.3f} s"
+        if self._first_lost is None:
+            self._first_lost = min(index, self._probe.frame_count - 1)
         if not self._keep:
             raise VideoDamagedError(
-                f"{probe.path}: {self._intact_count} of its {probe.frame_count} frames decoded, then {where} didn't; "
-                'repair the file, or keep what decodes with on_damage="keep"'
+                f"{self._probe.path}: {self._intact_count} of its {self._probe.frame_count} frames decoded, then "
+                f'{self._name(self._first_lost)} didn\'t; repair the file, or keep what decodes with on_damage="keep"'
             )
-        if not self.damage:
-            self.damage = f"{where} of {probe.frame_count} doesn't decode"
 
 
 class RgbConverter:
