@@ -1,12 +1,12 @@
 """The Dagster instance from the command line: registering videos, and what became of them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.core.errors import LibraryError, SettingsError
+from clip_assets.core.errors import SettingsError
 from clip_assets.core.library import is_video, key_for, list_videos
 from clip_assets.partitions import videos_partitions
 
@@ -58,4 +58,4 @@ def _videos(path: Path) -> Iterator[Path]:
     elif is_video(path):
         yield path
     else:
-        raise LibraryError(f"{path} is ")
+        raise SettingsError(f"{path} is ")

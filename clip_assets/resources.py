@@ -2,10 +2,11 @@
 
 import functools
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import dagster as dg
-from pydantic import Field
+import yaml
+from pydantic import BeforeValidator, Field
 
 from clip_assets.core.devices import resolve_devices, resolve_precision
 from clip_assets.core.library import fingerprint, path_for
@@ -16,7 +17,8 @@ from clip_assets.core.weights import model_sha256
 class GPUResource(dg.ConfigurableResource):
     """Where to compute, how precisely, and how many frames together."""
 
-    device_ids: Literal["auto", "cpu"] | list[int] = Field(
+    # A string, for Dagster's config has no type for all three; a list becomes its own notation.
+    device_ids: Annotated[str, BeforeValidator(str)] = Field(
         default="auto", description="auto (a GPU if there is one, else the CPU), cpu, or CUDA ids such as [0, 2]."
     )
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
@@ -30,7 +32,7 @@ class GPUResource(dg.ConfigurableResource):
         Raises:
             DeviceError: A CUDA device was asked for that isn't there; the message lists those that are.
         """
-        return resolve_devices(self.device_ids)
+        return resolve_devices(yaml.safe_load(self.device_ids))
 
     def resolved_precision(self) -> Precision:
         """The number format to compute in on these devices."""

@@ -1,0 +1,190 @@
+"""The pipeline: same features however the work is cut, one video's failure is its own, nothing leaks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clip_assets.core.decoding import VIDEOS_AHEAD, PipelineOptions, VideoJob
+from clip_assets.core.errors import VideoDamagedError, VideoUnreadableError
+from clip_assets.core.model import ClipModel, load_model
+from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
+from clip_assets.core.preprocess import Preprocess
+from clip_assets.core.sampling import Sampling, sample
+from clip_assets.core.video import decode, probe
+from clip_assets_tests import corpus
+from clip_assets_tests.checkpoints import random_vit
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ClipModel:
+    folder = tmp_path_factory.mktemp("model")
+    return load_model("custom", checkpoint=random_vit(folder / "vit.pth"), weights_folder=folder)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    corpus.constant_rate(path)
+    return path
+
+
+class CountingModel:
+    """The model, and the size of each batch that it was given."""
+
+    def __init__(self, model: ClipModel) -> None:
+        self._model = model
+        self.batches: list[int] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._model, name)
+
+    def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(batch))
+        return self._model.encode_images(batch)
+
+
+def job(path: Path, key: str = "clip", sampling: Sampling | None = None) -> VideoJob:
+    return VideoJob(key, path, sample(probe(path), sampling or Sampling()))
+
+
+def features_of(model: ClipModel, video: VideoJob) -> np.ndarray:
+    """Frame by frame, without the pipeline."""
+    preprocess = Preprocess(model.input_resolution)
+    with decode(video.path, np.unique(video.frames.indices)) as frames:
+        rows = {
+            frame.index: model.encode_images(preprocess.normalise(preprocess.resize_crop(frame.rgb)[None]))[0].numpy()
+            for frame in frames
+        }
+    return np.stack([rows[index] for index in video.frames.indices.tolist()])
+
+
+def extract(jobs: list[VideoJob], *models: ClipModel, **options: object) -> list[Extracted | ExtractionFailed]:
+    return list(extract_features(jobs, models, PipelineOptions(**options)))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+@pytest.mark.parametrize("videos_at_once", [1, 3])
+def test_each_frame_has_its_own_feature_however_the_work_is_cut(
+    model: ClipModel, clip: Path, batch_size: int, videos_at_once: int
+) -> None:
+    samplings = [Sampling(), Sampling(extraction_fps=5.0), Sampling(extraction_fps=60.0), Sampling(extraction_total=3)]
+    jobs = [job(clip, str(number), sampling) for number, sampling in enumerate(samplings)]
+    results = extract(jobs, model, batch_size=batch_size, videos_at_once=videos_at_once)
+    assert [result.job.key for result in results] == ["0", "1", "2", "3"]
+    for result in results:
+        assert isinstance(result, Extracted)
+        np.testing.assert_allclose(result.features.clip, features_of(model, result.job), atol=1e-5)
+        np.testing.assert_array_equal(result.features.indices, result.job.frames.indices)
+        np.testing.assert_array_equal(result.features.timestamps_ms, result.job.frames.timestamps_ms)
+        np.testing.assert_array_equal(result.features.source_timestamps_ms, result.job.frames.source_timestamps_ms)
+        assert result.features.fps == 25.0
+        assert (result.features.model_name, result.features.damage) == ("custom", "")
+
+
+def test_replicas_give_the_same_features_as_one_model(model: ClipModel, clip: Path) -> None:
+    jobs = [job(clip, str(number)) for number in range(4)]
+    one, two = extract(jobs, model, batch_size=5), extract(jobs, model, model, batch_size=5)
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(a.features.clip, b.features.clip, atol=1e-6)
+
+
+def test_batches_are_filled_across_videos(model: ClipModel, clip: Path) -> None:
+    counting = CountingModel(model)
+    extract([job(clip, str(number), Sampling(extraction_total=10)) for number in range(5)], counting, batch_size=16)
+    assert counting.batches == [16, 16, 16, 2]
+
+
+def test_a_frame_that_repeats_is_encoded_once(model: ClipModel, clip: Path) -> None:
+    counting = CountingModel(model)
+    video = job(clip, sampling=Sampling(extraction_fps=250.0))
+    extract([video], counting)
+    assert len(video.frames.indices) == 10 * video.frames.frame_count
+    assert sum(counting.batches) == video.frames.frame_count
+
+
+def test_more_short_videos_than_may_be_ahead_do_not_wait_for_a_full_batch(model: ClipModel, clip: Path) -> None:
+    single = job(clip, sampling=Sampling(extraction_total=1))
+    results = extract([single] * (2 * VIDEOS_AHEAD + 1), model, batch_size=1000)
+    assert len(results) == 2 * VIDEOS_AHEAD + 1
+    assert all(isinstance(result, Extracted) for result in results)
+
+
+def test_a_broken_video_fails_alone(model: ClipModel, clip: Path, tmp_path: Path) -> None:
+    good = job(clip)
+    missing = replace(good, key="missing", path=tmp_path / "missing.mp4")
+    results = extract([good, missing, good], model)
+    assert [type(result) for result in results] == [Extracted, ExtractionFailed, Extracted]
+    assert isinstance(results[1].error, VideoUnreadableError)
+
+
+def test_a_damaged_video_fails_or_keeps_what_decodes_on_request(model: ClipModel, tmp_path: Path) -> None:
+    path = tmp_path / "corrupt.mp4"
+    corpus.corrupt_packet(path)
+    video = job(path)
+    (failed,) = extract([video], model)
+    assert isinstance(failed, ExtractionFailed)
+    assert isinstance(failed.error, VideoDamagedError)
+    (kept,) = extract([video], model, on_damage="keep")
+    assert isinstance(kept, Extracted)
+    rows = len(kept.features.clip)
+    assert 0 < rows < video.frames.frame_count
+    assert rows == len(kept.features.indices) == len(kept.features.timestamps_ms)
+    np.testing.assert_array_equal(
+        kept.features.timestamps_ms, video.frames.timestamps_ms[kept.features.indices], "each row at its own time"
+    )
+    assert "frame" in kept.features.damage
+
+
+def test_an_error_in_the_encoder_fails_the_videos_of_that_batch_alone(model: ClipModel, clip: Path) -> None:
+    class FailsOnce(CountingModel):
+        def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
+            if not self.batches:
+                self.batches.append(0)
+                raise RuntimeError("device lost")
+            return super().encode_images(batch)
+
+    video = job(clip, sampling=Sampling(extraction_total=8))
+    results = extract([video] * 3, FailsOnce(model), batch_size=8)
+    assert [type(result) for result in results] == [ExtractionFailed, Extracted, Extracted]
+    assert str(results[0].error) == "device lost"
+
+
+def test_jobs_that_cannot_be_drawn_end_the_work_with_their_error(model: ClipModel, clip: Path) -> None:
+    def jobs() -> Iterator[VideoJob]:
+        yield job(clip)
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        list(extract_features(jobs(), [model], PipelineOptions()))
+    assert_no_threads()
+
+
+def test_closing_the_results_stops_all_threads_within_a_second(model: ClipModel, clip: Path) -> None:
+    results = extract_features((job(clip) for _ in range(1000)), [model], PipelineOptions(videos_at_once=2))
+    next(results)
+    began = time.perf_counter()
+    results.close()
+    assert time.perf_counter() - began < 1.0
+    assert_no_threads()
+
+
+def test_an_abandoned_consumer_error_leaves_no_threads(model: ClipModel, clip: Path) -> None:
+    def consume() -> None:
+        for _ in extract_features([job(clip)] * 50, [model], PipelineOptions()):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        consume()
+    assert_no_threads()
+
+
+def assert_no_threads() -> None:
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith(("decode", "encode"))] == []
