@@ -54,12 +54,14 @@ def _status(arguments: argparse.Namespace) -> int:
 
     from clip_assets.instance import open_instance, registered
     from clip_assets.settings import Settings, load_env_file
-    from clip_assets.status import status_table
+    from clip_assets.status import status_report
 
     load_env_file()
     settings = Settings.from_environment()
+    console = Console()
     with open_instance() as instance:
-        Console().print(status_table(settings, registered(instance)))
+        for part in status_report(settings, registered(instance)):
+            console.print(part, soft_wrap=True)
     return 0
 
 

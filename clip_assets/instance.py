@@ -1,29 +1,37 @@
-"""The Dagster instance from the command line: registering videos, and what became of them."""
+"""The Dagster instance from the command line: registering videos, and which are registered."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.core.errors import SettingsError
-from clip_assets.core.library import is_video, key_for, list_videos
+from clip_assets.core.errors import LibraryError, SettingsError
+from clip_assets.core.library import VIDEO_EXTENSIONS, key_for, list_videos
 from clip_assets.partitions import videos_partitions
+
+logger = logging.getLogger(__name__)
 
 
 def open_instance() -> dg.DagsterInstance:
     """The instance that ``DAGSTER_HOME`` names.
 
     Raises:
-        SettingsError: It isn't set, or no folder; partitions would be forgotten at once.
+        SettingsError: It isn't set, or is no folder; what is registered would be forgotten at once.
     """
-    home = os.environ.get("DAGSTER_HOME")
-    if not home or not Path(home).is_absolute() or not Path(home).is_dir():
+    home = os.environ.get("DAGSTER_HOME", "")
+    if not Path(home).is_absolute() or not Path(home).is_dir():
         raise SettingsError(
-            f"DAGSTER_HOME is {home!r}. It must be the absolute path of the folder where Dagster keeps what it knows, "
-            'for instance: mkdir -p .dagster_home && export DAGSTER_HOME="$PWD/.dagster_home"'
+            f"DAGSTER_HOME is {home!r}; it must be the absolute path of the folder where Dagster keeps what it knows. "
+            'Set it, for instance with: mkdir -p .dagster_home && export DAGSTER_HOME="$PWD/.dagster_home"'
         )
     return dg.DagsterInstance.get()
+
+
+def registered(instance: dg.DagsterInstance) -> Sequence[str]:
+    """The partition keys, in order of registration."""
+    return instance.get_dynamic_partitions(str(videos_partitions.name))
 
 
 def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) -> list[str]:
@@ -35,10 +43,10 @@ def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) ->
         paths: Videos, and folders with videos in and below them.
 
     Returns:
-        The partition keys, in the order of ``paths``.
+        Their partition keys, in the order of ``paths``.
 
     Raises:
-        LibraryError: A path isn't there, or holds no video.
+        LibraryError: A path is missing, no video, or a folder without videos.
         PartitionKeyError: A path isn't in the library, or can't be a key.
     """
     keys = [key_for(root, video) for path in paths for video in _videos(path)]
@@ -46,16 +54,22 @@ def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) ->
     return keys
 
 
-def registered(instance: dg.DagsterInstance) -> Sequence[str]:
-    """The partition keys, in order of registration."""
-    return instance.get_dynamic_partitions(str(videos_partitions.name))
-
-
 def _videos(path: Path) -> Iterator[Path]:
-    """The video ``path``, or those below the folder ``path``."""
+    """The video at ``path``, or all in and below the folder."""
     if path.is_dir():
-        yield from (entry.path for entry in list_videos(path))
-    elif is_video(path):
-        yield path
+        listing = list_videos(path)
+        for unlisted in listing.unlisted:
+            logger.warning("Left out %s: %s", path / unlisted.key, unlisted.reason)
+        if not listing.videos:
+            raise LibraryError(f"No video in or below {path.absolute()}. Videos end in {_extensions()}.")
+        yield from (video.path for video in listing.videos)
+    elif not path.is_file():
+        raise LibraryError(f"{path.absolute()} is not there. Name a video, or a folder with videos.")
+    elif path.suffix.lower() not in VIDEO_EXTENSIONS:
+        raise LibraryError(f"{path.absolute()} is no video by its name. Videos end in {_extensions()}.")
     else:
-        raise SettingsError(f"{path} is ")
+        yield path
+
+
+def _extensions() -> str:
+    return ", ".join(sorted(VIDEO_EXTENSIONS))

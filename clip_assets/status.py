@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -46,20 +47,21 @@ def partition_states(settings: Settings, keys: Sequence[str]) -> Iterator[tuple[
         )
 
 
-def status_table(settings: Settings, keys: Sequence[str]) -> Table:
-    """A row for each partition: the state of each asset, frames and model of its features, and why it is stale."""
-    table = Table("partition", *RECORD_TYPES, "frames", "model", "why")
+def status_report(settings: Settings, keys: Sequence[str]) -> Iterator[RenderableType]:
+    """A table with a row for each partition, then a line for each that is stale, with the reason."""
+    table = Table("partition", *RECORD_TYPES, "frames", "model")
+    reasons = []
     for key, states in partition_states(settings, keys):
         features = states["clip_features"].manifest
-        reasons = dict.fromkeys(state.reason for state in states.values() if state.reason)
         table.add_row(
             Text(key),
             *(state.state for state in states.values()),
             str(features.summary["frames"]) if features else "",
             features.parameters["model_name"] if features else "",
-            Text("\n".join(reasons)),
         )
-    return table
+        reasons += [Text(f"{key}: {asset} is stale: {state.reason}") for asset, state in states.items() if state.reason]
+    yield table
+    yield from reasons
 
 
 def _source(root: Path, key: str) -> str:

@@ -1,7 +1,8 @@
-"""The demo: the bundled clips through Dagster, on the instance that ``DAGSTER_HOME`` names, with the demo's settings."""
+"""The demo: the bundled clips, materialized through Dagster on the instance that ``DAGSTER_HOME`` names."""
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 from dotenv import load_dotenv
 
@@ -21,7 +22,7 @@ def run_demo() -> Iterator[str]:
     load_dotenv(demo_environment(), override=True)
     settings = Settings.from_environment()
     settings.videos.mkdir(parents=True, exist_ok=True)
-    clips = [shutil.copy(clip, settings.videos) for clip in demo_clips()]
+    clips = [Path(shutil.copy(clip, settings.videos)) for clip in demo_clips()]
     job = build_definitions(settings).resolve_job_def("extract_clip_features")
     with open_instance() as instance:
         keys = register(instance, settings.videos, clips)
