@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from clip_assets.partitions import videos_partitions
 
 # Dagster ends a run that takes longer, in seconds.
 TAGS = {"dagster/max_runtime": str(24 * 60 * 60)}
@@ -11,14 +10,12 @@ JOBS = [
     dg.define_asset_job(
         "extract_clip_features",
         selection=["frame_indices", "clip_features", "text_match"],
-        partitions_def=videos_partitions,
         description="Everything for a video: frame indices, CLIP features, text matches.",
         tags=TAGS,
     ),
     dg.define_asset_job(
         "match_texts",
         selection=["text_match"],
-        partitions_def=videos_partitions,
         description="Match other sentences against the stored features; decodes nothing.",
         tags=TAGS,
     ),

@@ -38,3 +38,8 @@ def demo_checkpoint() -> Path:
 def demo_clips() -> tuple[Path, ...]:
     """Give the paths of the bundled videos, sorted by name."""
     return tuple(sorted(_FOLDER.glob("*.mp4")))
+
+
+def demo_environment() -> Path:
+    """Give the path of the demo's settings, a file of environment variables."""
+    return _FOLDER / "demo.env"

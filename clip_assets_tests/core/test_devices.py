@@ -1,0 +1,60 @@
+"""Devices: what is asked for is there, or the error lists what is."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from clip_assets.core import devices
+from clip_assets.core.devices import resolve_devices, resolve_precision
+from clip_assets.core.errors import DeviceError
+
+
+@pytest.fixture
+def cuda_count(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.setattr(devices, "_cuda_device_count", lambda: request.param)
+    devices._fall_back_to_cpu.cache_clear()
+
+
+@pytest.mark.parametrize("cuda_count", [0], indirect=True)
+@pytest.mark.usefixtures("cuda_count")
+def test_auto_without_a_gpu_is_the_cpu_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert resolve_devices("auto") == ("cpu",)
+        assert resolve_devices("auto") == ("cpu",)
+    assert [record.message for record in caplog.records] == ["No CUDA device is present: computing on the CPU."]
+
+
+@pytest.mark.parametrize("cuda_count", [3], indirect=True)
+@pytest.mark.usefixtures("cuda_count")
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [("auto", ("cuda:0",)), ("cpu", ("cpu",)), ([0, 2], ("cuda:0", "cuda:2")), (["cpu", "cpu"], ("cpu", "cpu"))],
+)
+def test_devices_are_named_as_torch_names_them(asked: object, expected: tuple[str, ...]) -> None:
+    assert resolve_devices(asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("cuda_count", "asked", "message"),
+    [(0, [0], "CUDA device 0 is not there; CUDA devices present: none"), (2, [0, 5], "5 is not there.*present: 0, 1")],
+    indirect=["cuda_count"],
+)
+@pytest.mark.usefixtures("cuda_count")
+def test_an_absent_device_is_an_error_that_lists_those_present(asked: list[int], message: str) -> None:
+    with pytest.raises(DeviceError, match=message):
+        resolve_devices(asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "on", "expected"),
+    [
+        ("auto", ("cpu",), "fp32"),
+        ("auto", ("cuda:0", "cuda:1"), "fp16"),
+        ("auto", ("cuda:0", "cpu"), "fp32"),
+        ("bf16", ("cpu",), "bf16"),
+    ],
+)
+def test_auto_precision_is_half_on_gpus_alone(asked: str, on: tuple[str, ...], expected: str) -> None:
+    assert resolve_precision(asked, on) == expected

@@ -1,0 +1,75 @@
+"""A platform in a temporary folder: a library, a tiny model, an instance; for tests of assets, sensors and checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from clip_assets.core.store import Store
+from clip_assets.definitions import build_definitions
+from clip_assets.instance import register, registered
+from clip_assets.settings import Settings
+from clip_assets_tests.checkpoints import random_vit
+
+ASSETS = ["frame_indices", "clip_features", "text_match"]
+
+
+@dataclass
+class Platform:
+    """The folders and the instance; ``settings`` may be replaced, as a deployment's are by an edit and a reload."""
+
+    folder: Path
+    instance: dg.DagsterInstance
+    settings: Settings
+
+    @property
+    def videos(self) -> Path:
+        return self.settings.videos
+
+    @property
+    def store(self) -> Store:
+        return Store(self.settings.output)
+
+    def add(self, *keys: str) -> None:
+        register(self.instance, self.videos, [self.videos / key for key in keys])
+
+    def change(self, **settings: Any) -> None:
+        self.settings = Settings(**{**self.settings.model_dump(), **settings})
+
+    def materialize(
+        self, *keys: str, assets: list[str] | None = None, config: dict[str, Any] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """One run for one key, or for the range from the first to the last of several."""
+        definitions = build_definitions(self.settings)
+        several = {
+            "dagster/asset_partition_range_start": keys[0],
+            "dagster/asset_partition_range_end": keys[-1],
+        }
+        return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(asset) for asset in assets or ASSETS],
+            partition_key=keys[0] if len(keys) == 1 else None,
+            tags=several if len(keys) > 1 else None,
+            run_config={"ops": {asset: {"config": values} for asset, values in (config or {}).items()}},
+            raise_on_error=False,
+        )
+
+    def registered(self) -> list[str]:
+        return list(registered(self.instance))
+
+
+def make_platform(folder: Path, instance: dg.DagsterInstance) -> Platform:
+    """A platform with an empty library, a tiny random ViT and two sentences."""
+    (folder / "videos").mkdir()
+    settings = Settings(
+        videos=folder / "videos",
+        output=str(folder / "output"),
+        model_name="custom",
+        checkpoint=random_vit(folder / "vit.pth"),
+        device_ids="cpu",
+        pred_texts=["a red circle", "a blue square"],
+    )
+    return Platform(folder, instance, settings)
