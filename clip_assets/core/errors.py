@@ -9,6 +9,10 @@ class SettingsError(ClipAssetsError):
     """A setting or an argument has a value that is not allowed; the message names it and what is allowed."""
 
 
+class LibraryError(ClipAssetsError):
+    """The folder of videos is missing, is no folder, or can't be read: as a whole, not one video of it."""
+
+
 class PartitionKeyError(ClipAssetsError):
     """A path can't be a partition key, or a key doesn't name a video inside the library."""
 
