@@ -16,7 +16,7 @@ def random_vit(path: Path, seed: int = 0) -> Path:
 
 def random_resnet(path: Path, seed: int = 0) -> Path:
     """Write a ResNet's state_dict to ``path``: pictures of 64 pixels, features 48 wide."""
-    return _save(path, seed, image_resolution=64, vision_layers=(1, 1, 2, 1), vision_width=16, vision_patch_size=None)
+    return _save(path, seed, image_resolution=64, vision_layers=(1, 1, 2, 1), vision_width=8, vision_patch_size=None)
 
 
 def random_network(seed: int, **vision: object) -> torch.nn.Module:

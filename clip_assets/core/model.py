@@ -29,6 +29,7 @@ Precision = Literal["fp32", "fp16", "bf16"]
 
 _TEXTS_PER_BATCH = 64
 
+# Of OpenAI's tokenizer, whose last token ends every sentence.
 _TOKENS = 49408
 
 # Names that every checkpoint of CLIP has and that its sizes are read from, with their number of dimensions.
@@ -167,7 +168,7 @@ def _build(path: Path, device: str, precision: Precision) -> CLIP:
     mask = network.build_attention_mask().to(device, dtypes[precision])
     for block in network.transformer.resblocks:
         block.attn_mask = mask
-    if "visual.proj" not in state:  # a ResNet: its convolutions run faster so, on CPU and on CUDA
+    if "visual.proj" not in state:  # a ResNet, whose convolutions run faster so
         network.visual.to(memory_format=torch.channels_last)
     return network.eval().requires_grad_(False)
 

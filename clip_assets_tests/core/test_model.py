@@ -117,7 +117,7 @@ def test_fp16_checkpoint_computes_in_fp32_when_asked(tmp_path):
 
 
 @KINDS
-@pytest.mark.parametrize(("precision", "cosine"), [("fp16", 0.99999), ("bf16", 0.999)])
+@pytest.mark.parametrize(("precision", "cosine"), [("fp16", 0.99999), ("bf16", 0.998)])
 def test_half_precision_stays_close_to_fp32(tmp_path, write, precision, cosine):
     path = write(tmp_path / "x.pth")
     full, half = load(path), load(path, precision=precision)
