@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
+import struct
+import warnings
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -24,18 +27,10 @@ _WRAPPERS = ("state_dict", "model")
 # Sizes that OpenAI's archives carry beside the parameters.
 _NOT_PARAMETERS = ("input_resolution", "context_length", "vocab_size")
 
-# How files that people save in a checkpoint's place begin.
-_OTHER_FORMATS = (
-    (b"<", "an HTML or XML page, as a failed download leaves"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file it points to"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"\x1f\x8b", "a gzip archive"),
-)
-
-# What torch.load and torch.jit.load raise on files that are damaged or hold something else.
+# What torch.load, torch.jit.load and zipfile raise on damaged files, found by feeding them some thousand.
 _LOAD_ERRORS = (
-    pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError,
-    AttributeError, ImportError,
+    AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+    struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 
 
@@ -84,30 +79,39 @@ def _read(path: Path) -> object:
     """What the file holds: a state_dict if it is a TorchScript archive, else whatever object was saved."""
     import torch
 
-    if found := _other_format(path):
+    if found := _not_torch(path):
         raise wrong_checkpoint(path, found)
-    is_zip = zipfile.is_zipfile(path)
     try:
+        is_zip = zipfile.is_zipfile(path)
         if is_zip and _is_torchscript(path):
-            return dict(torch.jit.load(path, map_location="cpu").state_dict())
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="`torch.jit.load` is deprecated")
+                return dict(torch.jit.load(path, map_location="cpu").state_dict())
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except pickle.UnpicklingError as error:
+        name = re.search(r"GLOBAL (\S+)", str(error))
+        found = f"Python objects other than tensors ({name[1] if name else 'an unreadable pickle'})"
+        raise wrong_checkpoint(path, found) from error
     except _LOAD_ERRORS as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise wrong_checkpoint(path, f"nothing that torch reads as weights ({reason})") from error
+        found = f"a damaged or incomplete checkpoint of {path.stat().st_size} bytes ({type(error).__name__})"
+        raise wrong_checkpoint(path, found) from error
 
 
-def _other_format(path: Path) -> str | None:
-    """What the file is, if its size or first bytes show that it is no checkpoint."""
+def _not_torch(path: Path) -> str | None:
+    """What the file is, if its first bytes show that torch didn't write it: its files are zip archives or pickles."""
     try:
         with path.open("rb") as file:
-            head = file.read(64)
+            head = file.read(32)
     except OSError as error:
         raise ModelError(f"The weights {path} can't be read: {error}.") from error
     if not head:
         return "0 bytes"
-    if head[8:10] == b'{"':
-        return "a safetensors file"
-    return next((found for start, found in _OTHER_FORMATS if head.lstrip().startswith(start)), None)
+    if head.startswith((b"PK", b"\x80")):
+        return None
+    if head[8:9] == b"{":
+        return "tensors in safetensors format"
+    kind = "an HTML page" if head.lstrip().startswith(b"<") else "something else"
+    return f"{kind}, beginning with {head!r}"
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -29,6 +29,9 @@ Precision = Literal["fp32", "fp16", "bf16"]
 
 _TEXTS_PER_BATCH = 64
 
+# Of OpenAI's tokenizer, whose last token ends every sentence.
+_TOKENS = 49408
+
 # Names that every checkpoint of CLIP has and that its sizes are read from, with their number of dimensions.
 _COMMON = {
     "logit_scale": 0,
@@ -120,6 +123,7 @@ def load_model(
     network = _build(path, device, precision)
     if weights_sha256(path) != sha256:
         raise ModelError(f"The weights {path} were replaced while they were read. Load the model again.")
+    logger.info("Loaded %s (%s) on %s in %s", name, path, device, precision)
     return ClipModel(
         name=name,
         weights_sha256=sha256,
@@ -164,6 +168,8 @@ def _build(path: Path, device: str, precision: Precision) -> CLIP:
     mask = network.build_attention_mask().to(device, dtypes[precision])
     for block in network.transformer.resblocks:
         block.attn_mask = mask
+    if "visual.proj" not in state:  # a ResNet, whose convolutions run faster so
+        network.visual.to(memory_format=torch.channels_last)
     return network.eval().requires_grad_(False)
 
 
@@ -190,6 +196,9 @@ def _sizes(state: Mapping[str, torch.Tensor], path: Path) -> dict[str, object]:
         raise wrong_checkpoint(
             path, f"transformers {width} and {text_width} wide, where CLIP's are multiples of 64 (one head is 64)"
         )
+    vocabulary = len(state["token_embedding.weight"])
+    if vocabulary < _TOKENS:
+        raise wrong_checkpoint(path, f"a vocabulary of {vocabulary} tokens, where CLIP's tokenizer has {_TOKENS}")
     return {
         "embed_dim": embed_dim,
         "image_resolution": resolution,
@@ -197,7 +206,7 @@ def _sizes(state: Mapping[str, torch.Tensor], path: Path) -> dict[str, object]:
         "vision_width": width,
         "vision_patch_size": patch_size,
         "context_length": len(state["positional_embedding"]),
-        "vocab_size": len(state["token_embedding.weight"]),
+        "vocab_size": vocabulary,
         "transformer_width": text_width,
         "transformer_heads": text_width // 64,
         "transformer_layers": count("transformer.resblocks.", 2),
@@ -230,10 +239,8 @@ def _norm_names(network: CLIP) -> set[str]:
 def _tokenize(texts: Sequence[str], context_length: int) -> torch.Tensor:
     """Tokens by OpenAI's tokenizer: int64 (N, longest), without the padding that all of them share."""
     clip = import_clip()
-    from clip.clip import _tokenizer
-
     # Each sentence is framed by a start and an end token.
-    counts = [len(_tokenizer.encode(text)) + 2 for text in texts]
+    counts = [len(clip.clip._tokenizer.encode(text)) + 2 for text in texts]
     for text, count in zip(texts, counts, strict=True):
         if count > context_length:
             raise TextError(f"The text {text!r} has {count} tokens; the model takes at most {context_length}.")

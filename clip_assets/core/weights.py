@@ -11,7 +11,7 @@ import tempfile
 from http.client import HTTPException
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clip_assets.core.errors import ModelError
 
@@ -113,25 +113,27 @@ def ensure_weights(name: str, folder: Path, urls: Mapping[str, str] = OPENAI_URL
 def weights_sha256(path: Path) -> str:
     """SHA-256 of a file, 64 hexadecimal digits: a model's identity.
 
-    Computed once per (path, size, time of change) and remembered in the user's cache folder where that is writeable.
+    Computed once per (path, size, time of change) and remembered in the user's cache folder, where that is writeable.
 
     Raises:
         ModelError: The file can't be read.
     """
     path = Path(path).absolute()
     cache_file = _user_cache_folder() / "clip_assets" / "weights_sha256.json"
+    cache = _read_cache(cache_file)
     try:
         stat = path.stat()
-        key = f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
-        cache = _read_cache(cache_file)
-        if key not in cache:
-            with path.open("rb") as file:
-                cache[key] = hashlib.file_digest(file, "sha256").hexdigest()
-            with contextlib.suppress(OSError):  # a cache that can't be written costs time, not results
-                _write_atomically(cache_file, json.dumps(cache, indent=0))
+        known = cache.get(str(path), {})
+        state = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        if known.items() >= state.items():
+            return known["sha256"]
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"The weights {path} can't be read: {error}.") from error
-    return cache[key]
+    with contextlib.suppress(OSError):  # a cache that can't be written costs time, not results
+        _write_atomically(cache_file, json.dumps(cache | {str(path): state | {"sha256": sha256}}, indent=1))
+    return sha256
 
 
 def _download(name: str, url: str, path: Path) -> None:
@@ -175,13 +177,12 @@ def _user_cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
-def _read_cache(path: Path) -> dict[str, str]:
-    """What the cache file holds; empty if there is none or it isn't ours."""
+def _read_cache(path: Path) -> dict[str, dict[str, Any]]:
+    """What the cache file holds, by path of the weights; empty if there is none or it is damaged."""
     try:
-        cache = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return {}
-    return cache if isinstance(cache, dict) else {}
 
 
 def _write_atomically(path: Path, text: str) -> None:
