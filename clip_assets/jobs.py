@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-
 # Dagster ends a run that takes longer, in seconds.
 TAGS = {"dagster/max_runtime": str(24 * 60 * 60)}
 

@@ -21,6 +21,7 @@ from clip_assets.core.errors import SettingsError
 from clip_assets.core.sampling import Sampling
 
 PREFIX = "CLIP_ASSETS_"
+TESTS_PREFIX = "CLIP_ASSETS_TEST_"
 
 
 def _from_yaml(value: Any) -> Any:
@@ -160,7 +161,7 @@ def variable_name(field: str) -> str:
 def _refuse_unknown_variables(cls: type[Settings]) -> None:
     known = [variable_name(field) for field in cls.model_fields]
     for name in os.environ:
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and not name.startswith(TESTS_PREFIX) and name not in known:
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
             raise SettingsError(f"Unknown setting {name}. Did you mean {nearest}? Known: {', '.join(known)}.")
 

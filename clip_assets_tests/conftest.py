@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache folder of the tests' own; what the user has cached is neither read nor written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def reference_folder() -> Path:
-    """Folder with published results of a real video, named by CLIP_ASSETS_REFERENCE."""
-    folder = os.environ.get("CLIP_ASSETS_REFERENCE")
+    """Folder with published results of a real video, named by CLIP_ASSETS_TEST_REFERENCE."""
+    folder = os.environ.get("CLIP_ASSETS_TEST_REFERENCE")
     if not folder:
-        pytest.skip("CLIP_ASSETS_REFERENCE names no folder with the reference video and its published features")
+        pytest.skip("CLIP_ASSETS_TEST_REFERENCE names no folder with the reference video and its published features")
     return Path(folder) / "v_GGSY1Qvo990"
 
 

@@ -11,7 +11,6 @@ class SettingsError(ClipAssetsError):
 
 class LibraryError(ClipAssetsError):
     """The library of videos can't be listed, or a path isn't a video of it."""
-    """The folder of videos is missing, is no folder, or can't be read: as a whole, not one video of it."""
 
 
 class PartitionKeyError(ClipAssetsError):

@@ -146,7 +146,7 @@ RECORD_TYPES: Mapping[str, type[Record]] = {
 
 
 def ticks_to_ms(ticks: NDArray[np.int64], time_base: Fraction) -> NDArray[np.float64]:
-    """Ticks of ``time_base`` to float64 milliseconds, each rounded once from the exact rational.
+    """Ticks of ``time_base`` to float64 milliseconds, right to the last place.
 
     Args:
         ticks: int64, any shape.

@@ -36,6 +36,7 @@ def make_probe(pts: list[int] | np.ndarray, end_pts: int, time_base: Fraction) -
         time_base=time_base,
         fps=float(len(pts) / (end_pts * time_base)),
         has_edit_list=False,
+        keyframes=np.zeros(0, dtype=np.int64),
     )
 
 
