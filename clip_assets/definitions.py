@@ -9,6 +9,7 @@ from clip_assets.assets.video import video
 from clip_assets.io_managers import NumpyIOManager, PickleIOManager
 from clip_assets.jobs import JOBS
 from clip_assets.resources import ClipModelResource, GPUResource, VideoLibrary
+from clip_assets.sensors import build_sensors
 from clip_assets.settings import Settings
 from clip_assets.versions import code_versions
 
@@ -26,6 +27,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[video, *assets],
         jobs=JOBS,
+        sensors=build_sensors(settings),
         resources={
             "gpu": gpu,
             "clip_model": ClipModelResource(

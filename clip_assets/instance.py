@@ -2,16 +2,24 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
 
 from clip_assets.core.errors import LibraryError, SettingsError
 from clip_assets.core.library import VIDEO_EXTENSIONS, key_for, list_videos
-from clip_assets.partitions import videos_partitions
+from clip_assets.partitions import keys_of_run, videos_partitions
 
 logger = logging.getLogger(__name__)
+
+UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def open_instance() -> dg.DagsterInstance:
@@ -32,6 +40,24 @@ def open_instance() -> dg.DagsterInstance:
 def registered(instance: dg.DagsterInstance) -> Sequence[str]:
     """The partition keys, in order of registration."""
     return instance.get_dynamic_partitions(str(videos_partitions.name))
+
+
+def held_keys(instance: dg.DagsterInstance, order: Sequence[str]) -> set[str]:
+    """The partition keys that a queued or running run holds; ``order`` are all keys in order of registration."""
+    positions = {key: position for position, key in enumerate(order)}
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return {key for run in runs for key in keys_of_run(run.tags, order, positions)}
+
+
+def failed_videos(step_failures: Iterable[dg.DagsterEvent]) -> dict[str, str]:
+    """The partition keys that failed in steps of a run, with their reasons; see `StoreIOManager.handle_output`."""
+    failed: dict[str, str] = {}
+    for event in step_failures:
+        told = event.step_failure_data.user_failure_data
+        reasons = told.metadata.get("failed") if told else None
+        if isinstance(reasons, dg.JsonMetadataValue) and isinstance(reasons.data, Mapping):
+            failed.update(reasons.data)
+    return failed
 
 
 def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) -> list[str]:
