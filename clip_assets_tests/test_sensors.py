@@ -271,8 +271,8 @@ def test_many_deletions_at_once_are_named_and_wait_for_three_more_ticks(platform
 
 def test_what_can_be_no_key_or_cannot_be_read_is_reported_and_costs_nothing_else(platform: Platform) -> None:
     put(platform, "a.mp4", "line\nbreak.mp4")
-    os.symlink(platform.videos, platform.videos / "loop")
-    os.symlink(platform.folder / "nothing", platform.videos / "nothing.mp4")
+    (platform.videos / "loop").symlink_to(platform.videos)
+    (platform.videos / "nothing.mp4").symlink_to(platform.folder / "nothing")
     daemon = Daemon(platform)
     daemon.tick()
     decision = daemon.tick()

@@ -46,10 +46,8 @@ def test_every_key_gets_exactly_one_verdict(
     for key in set(listed) | set(known):
         record = known.get(key)
         is_unlisted = any(key == folder or key.startswith(f"{folder}/") for folder in unlisted)
-        if key in listed:
-            differs = record is None or (record.size, record.mtime_ns) != listed[key]
-        else:
-            differs = not is_unlisted
+        is_as_known = record is not None and (record.size, record.mtime_ns) == listed.get(key)
+        differs = not is_as_known if key in listed else not is_unlisted
         assert (key in verdicts) == differs
         assert (key in changes.busy) == (differs and key in in_flight)
         assert (key in changes.removed) == (key not in listed and not is_unlisted and key not in in_flight)

@@ -18,9 +18,7 @@ STATE = LibraryState({"a/ü.mp4": KnownVideo(3, 1_700_000_000_123_456_789, "f" *
     st.dictionaries(st.text(), st.builds(KnownVideo, st.integers(0), st.integers(), st.text())),
     st.dictionaries(st.text(), st.builds(Sighting, st.integers(0), st.integers(), st.floats(0, 1e12))),
 )
-def test_a_state_is_read_as_it_was_written(
-    known: dict[str, KnownVideo], sightings: dict[str, Sighting]
-) -> None:
+def test_a_state_is_read_as_it_was_written(known: dict[str, KnownVideo], sightings: dict[str, Sighting]) -> None:
     with TemporaryDirectory() as folder:
         states = LibraryStates(Path(folder))
         state = LibraryState(known, sightings)
