@@ -3,13 +3,14 @@
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.core.errors import LibraryError, SettingsError
-from clip_assets.core.library import VIDEO_EXTENSIONS, key_for, list_videos
-from clip_assets.partitions import keys_of_run, videos_partitions
+from clip_assets.core.errors import LibraryError, SettingsError, VideoUnreadableError
+from clip_assets.core.library import VIDEO_EXTENSIONS, fingerprint, key_for, list_videos, path_for
+from clip_assets.partitions import keys_of_run, observation, videos_partitions
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def failed_videos(step_failures: Iterable[dg.DagsterEvent]) -> dict[str, str]:
 
 
 def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) -> list[str]:
-    """Make partitions of videos of the library; those that are registered already stay as they are.
+    """Make partitions of videos of the library, observed; those that are registered already stay as they are.
 
     Args:
         instance: Where to.
@@ -76,6 +77,9 @@ def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) ->
         PartitionKeyError: A path isn't in the library, or can't be a key.
     """
     keys = [key_for(root, video) for path in paths for video in _videos(path)]
+    for key in set(keys) - set(registered(instance)):
+        with suppress(VideoUnreadableError):  # which its run will say
+            instance.report_runless_asset_event(observation(key, fingerprint(path_for(root, key))))
     instance.add_dynamic_partitions(str(videos_partitions.name), keys)
     return keys
 

@@ -6,12 +6,17 @@ import dagster as dg
 
 videos_partitions = dg.DynamicPartitionsDefinition(name="videos")
 
-DATA_VERSION_TAG = "dagster/data_version"
-"""Tag of an observation that holds the data version."""
-
 _PARTITION = "dagster/partition"
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
+
+
+def observation(key: str, fingerprint: str) -> dg.AssetObservation:
+    """The event that tells Dagster the data version of a video.
+
+    Observed before the first run, a later change is told from the content that the results were made from.
+    """
+    return dg.AssetObservation(asset_key="video", partition=key, tags={"dagster/data_version": fingerprint})
 
 
 def partition_tags(batch: Sequence[str]) -> dict[str, str]:

@@ -30,11 +30,14 @@ from clip_assets.core.library_state import LibraryState, LibraryStates
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
 from clip_assets.instance import held_keys, registered
-from clip_assets.partitions import DATA_VERSION_TAG, partition_tags, videos_partitions
+from clip_assets.partitions import observation, partition_tags, videos_partitions
 from clip_assets.settings import Settings
 
-REQUESTS_PER_TICK = 50
-"""Runs that one tick requests at most: Dagster submits each on its own, in about a tenth of a second."""
+REQUESTS_PER_TICK = 25
+"""Runs that one tick requests at most: Dagster submits each on its own, in a few tenths of a second."""
+
+VIDEOS_PER_TICK = 256
+"""Videos that one tick asks for at most, unless a single run takes more: Dagster stores an observation of each."""
 
 DELETIONS_PER_TICK = 1000
 """Partitions that one tick deletes at most; Dagster deletes each on its own."""
@@ -99,10 +102,7 @@ class Decision:
         """
         name = str(videos_partitions.name)
         return dg.SensorResult(
-            asset_events=[
-                dg.AssetObservation(asset_key="video", partition=key, tags={DATA_VERSION_TAG: video.fingerprint})
-                for key, video in self.requested.items()
-            ],
+            asset_events=[observation(key, video.fingerprint) for key, video in self.requested.items()],
             dynamic_partitions_requests=[
                 *([dg.AddDynamicPartitionsRequest(name, list(self.new))] if self.new else []),
                 *([dg.DeleteDynamicPartitionsRequest(name, list(self.removed))] if self.removed else []),
@@ -187,8 +187,9 @@ class Look:
         """The settled videos that are to be asked for, and those whose content or result is known already."""
         wanted: dict[str, KnownVideo] = {}
         recognised: dict[str, KnownVideo] = {}
+        limit = max(VIDEOS_PER_TICK, self.settings.videos_per_run)
         for video in settled:
-            if len(wanted) == REQUESTS_PER_TICK * self.settings.videos_per_run or time.monotonic() > self._end:
+            if len(wanted) == limit or time.monotonic() > self._end:
                 break
             try:
                 read = KnownVideo(video.size, video.mtime_ns, fingerprint(video.path))

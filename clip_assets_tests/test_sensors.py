@@ -17,7 +17,6 @@ from clip_assets.core.library import fingerprint, list_videos
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import TRASH, Store
 from clip_assets.definitions import build_definitions
-from clip_assets.partitions import DATA_VERSION_TAG
 from clip_assets.watch import REQUESTS_PER_TICK, Cursor, Decision, Look
 from clip_assets_tests import corpus
 from clip_assets_tests.platform import Platform, make_platform
@@ -141,7 +140,7 @@ def test_a_new_or_changed_video_s_data_version_is_observed(platform: Platform) -
     daemon.tick()
     daemon.tick()
     records = platform.instance.fetch_observations(dg.AssetKey("video"), limit=10).records
-    versions = [record.asset_observation.tags[DATA_VERSION_TAG] for record in records]
+    versions = [record.asset_observation.tags["dagster/data_version"] for record in records]
     assert versions[0] == fingerprint(platform.videos / "a.mp4")
     assert len(set(versions)) == 2
 
