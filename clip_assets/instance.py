@@ -10,6 +10,7 @@ import dagster as dg
 
 from clip_assets.core.errors import LibraryError, SettingsError, VideoUnreadableError
 from clip_assets.core.library import VIDEO_EXTENSIONS, fingerprint, key_for, list_videos, path_for
+from clip_assets.core.records import RECORD_TYPES
 from clip_assets.partitions import keys_of_run, observation, videos_partitions
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,43 @@ def failed_videos(step_failures: Iterable[dg.DagsterEvent]) -> dict[str, str]:
         if isinstance(reasons, dg.JsonMetadataValue) and isinstance(reasons.data, Mapping):
             failed.update(reasons.data)
     return failed
+
+
+def failures(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
+    """By asset and partition key why the last run that was to materialize it failed; reads each failed run once."""
+    attempts = {
+        asset: instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+            dg.AssetKey(asset)
+        )
+        for asset in RECORD_TYPES
+    }
+    runs = map(instance.get_run_by_id, {run_id for latest in attempts.values() for run_id, _ in latest.values()})
+    failed = [run.run_id for run in runs if run and run.status == dg.DagsterRunStatus.FAILURE]
+    steps = {run_id: _step_failures(instance, run_id) for run_id in failed}
+    found: dict[str, dict[str, str]] = {}
+    for asset, latest in attempts.items():
+        reasons = {key: _reason(key, steps[run_id]) for key, (run_id, _) in latest.items() if run_id in steps}
+        found[asset] = {key: reason for key, reason in reasons.items() if reason}
+    return found
+
+
+def _step_failures(instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEvent]:
+    logged = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return [entry.dagster_event for entry in logged if entry.dagster_event]
+
+
+def _reason(key: str, steps: Sequence[dg.DagsterEvent]) -> str | None:
+    """Why a failed run failed for one of its partitions; None where only others of the run failed."""
+    blamed = failed_videos(steps)
+    if blamed:
+        return blamed.get(key)
+    for step in steps:
+        error = step.step_failure_data.error
+        while error and error.cause:
+            error = error.cause
+        if error:
+            return error.message.strip()
+    return "the run's process died"
 
 
 def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) -> list[str]:

@@ -126,7 +126,9 @@ def test_the_status_command_knows_the_truth_of_each_partition_where_dagster_has_
     platform: Platform,
 ) -> None:
     corpus.constant_rate(platform.videos / BATCH[1])
-    states = {key: {a: s.state for a, s in found.items()} for key, found in partition_states(platform.settings, EVERY)}
+    states = {
+        key: {a: s.state for a, s in found.items()} for key, found in partition_states(platform.settings, EVERY, {})
+    }
     assert states.pop(BATCH[1]) == dict.fromkeys(ASSETS, "stale")
     assert all(state == dict.fromkeys(ASSETS, "done") for state in states.values())
 
