@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def test_the_demo_recognises_what_the_main_clip_shows_and_can_be_repeated(tmp_pa
     heads = [number for number, line in enumerate(lines) if line.startswith("Video #")]
     assert len(heads) == 3
     texts = lines[heads[1]].removeprefix("Video #1: ").split(" | ")
-    frames = [eval(line.split(": ")[1], {}) for line in lines[heads[1] + 1 : heads[2]]]
+    frames = [json.loads(line.split(": ")[1]) for line in lines[heads[1] + 1 : heads[2]]]
     best = [texts[probabilities.index(max(probabilities))] for probabilities in frames]
     assert list(dict.fromkeys(best)) == ["a red circle", "a blue square", "a green triangle"]
     assert lines[-1].strip() == str(tmp_path / "output" / "text_match")
