@@ -94,13 +94,14 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[V
 
     try:
         for packet in packets_of(container, stream):
-            yield from _decode(stream, packet)
+            yield from decode_packet(stream, packet)
     except av.FFmpegError:
         yield None
-    yield from _decode(stream, None)
+    yield from decode_packet(stream, None)
 
 
-def _decode(stream: VideoStream, packet: Packet[Any] | None) -> list[VideoFrame] | list[None]:
+def decode_packet(stream: VideoStream, packet: Packet[Any] | None) -> list[VideoFrame] | list[None]:
+    """Give the decoder a packet, or None for its end, and take the frames that come out; None for an error."""
     import av
 
     try:

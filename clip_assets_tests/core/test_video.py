@@ -110,16 +110,18 @@ def test_decode_gives_each_frame_upright_under_its_index(name: str, clips: Calla
     assert shown == list(enumerate(clip.numbers))
 
 
+@pytest.mark.parametrize("seek", [1, 1000], ids=["seeking", "dropping"])
 @pytest.mark.parametrize("name", WHOLE)
 def test_skipping_to_key_frames_gives_the_same_pictures(
-    name: str, clips: Callable[[str], Clip], monkeypatch: pytest.MonkeyPatch
+    name: str, seek: int, clips: Callable[[str], Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = clips(name)
     count = len(clip.numbers)
-    monkeypatch.setattr(video_pyav, "SEEK_GAIN_FRAMES", count)
+    monkeypatch.setattr(video_pyav, "SKIP_FRAMES", count + 1)
     with decode(clip.path, np.arange(count)) as frames:
         whole = [frame.rgb for frame in frames]
-    monkeypatch.setattr(video_pyav, "SEEK_GAIN_FRAMES", 1)
+    monkeypatch.setattr(video_pyav, "SKIP_FRAMES", 1)
+    monkeypatch.setattr(video_pyav, "SEEK_FRAMES", seek)
     rng = np.random.default_rng(0)
     samples = [np.flatnonzero(rng.random(count) < density) for density in (0.05, 0.1, 0.2, 0.4)]
     for wanted in [*samples, np.array([count - 1])]:
