@@ -108,8 +108,3 @@ def decode_packet(stream: VideoStream, packet: Packet[Any] | None) -> list[Video
         return stream.decode(packet)
     except av.FFmpegError:
         return [None]
-
-
-def clockwise_rotation(frame: VideoFrame) -> int:
-    """Degrees, 0, 90, 180 or 270, by which the frame's display matrix turns it clockwise."""
-    return round(-frame.rotation / 90) % 4 * 90

@@ -48,7 +48,7 @@ def container_damage(
         promised = max(stream.frames, len(seen.pts))
         return f"frames are missing: it holds {frame_count} of the {promised} that its header promises"
     stated = (container.duration or 0) / 1_000_000
-    end = float(seen.end_seconds)
+    end = max(float(tick * (container.streams[index].time_base or 0)) for index, tick in seen.ends.items())
     early = name in HEADER_STATES_DURATION and end < stated - DURATION_TOLERANCE_SECONDS
     if early or (name == "matroska,webm" and _matroska_is_cut(path)):
         return f"the file ends early: it holds {frame_count} frames up to {end:.2f} s of the {stated:.2f} s promised"

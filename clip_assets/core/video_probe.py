@@ -12,8 +12,9 @@ import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.records import VideoProbe
-from clip_assets.core.video_container import clockwise_rotation, decoded_frames, open_video, packets_of
+from clip_assets.core.video_container import decoded_frames, open_video, packets_of
 from clip_assets.core.video_damage import container_damage
+from clip_assets.core.video_rgb import clockwise_rotation
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -33,25 +34,23 @@ class Demuxed:
     Attributes:
         pts: Of each packet that isn't discarded, in decoding order; None where the container has none.
         dts: Decoding time of every packet that has one.
-        last_end: When the last of them ends.
         key_pts: Of those marked as key frames.
         discarded: Number of packets that are decoded and never shown.
         corrupt: Number of packets marked as corrupt by the demuxer.
         starts_with_key: Whether the very first packet is marked as a key frame.
         first_frame: The first that could be decoded.
-        end_seconds: When the last packet of any stream ends.
+        ends: When the last packet of each stream ends, by the stream's index.
         error: Why reading broke off; empty when it reached the end.
     """
 
     pts: list[int | None] = field(default_factory=list)
     dts: list[int] = field(default_factory=list)
-    last_end: int = 0
     key_pts: list[int] = field(default_factory=list)
     discarded: int = 0
     corrupt: int = 0
     starts_with_key: bool = False
     first_frame: VideoFrame | None = None
-    end_seconds: Fraction = Fraction(0)
+    ends: dict[int, int] = field(default_factory=dict)
     error: str = ""
 
 
@@ -116,7 +115,7 @@ def _note(seen: Demuxed, packet: Packet[Any], *, is_video: bool) -> None:
     time = packet.pts if packet.pts is not None else packet.dts
     end = None if time is None else time + (packet.duration or 0)
     if end is not None:
-        seen.end_seconds = max(seen.end_seconds, end * packet.time_base)
+        seen.ends[packet.stream_index] = max(seen.ends.get(packet.stream_index, end), end)
     if not is_video:
         return
     if seen.first_frame is None:
@@ -130,8 +129,6 @@ def _note(seen: Demuxed, packet: Packet[Any], *, is_video: bool) -> None:
         return
     seen.pts.append(packet.pts)
     seen.corrupt += packet.is_corrupt
-    if end is not None:
-        seen.last_end = max(seen.last_end, end)
     if packet.is_keyframe and packet.pts is not None:
         seen.key_pts.append(packet.pts)
 
@@ -192,13 +189,14 @@ def _ascending(ticks: list[int], step: int) -> NDArray[np.int64]:
 def _end(stream: VideoStream, seen: Demuxed, ticks: NDArray[np.int64]) -> int:
     """Ticks at which the last frame leaves the screen: as the container says, else by the last packet, else a guess."""
     last = int(ticks[-1])
+    last_end = seen.ends.get(stream.index, last)
     gap = (last - int(ticks[0])) // (len(ticks) - 1) if len(ticks) > 1 else 0
     if stream.duration is not None:
         stated = (stream.start_time or 0) + stream.duration
-        if last < stated <= max(seen.last_end, last + 2 * gap):
+        if last < stated <= max(last_end, last + 2 * gap):
             return stated
-    if seen.last_end > last:
-        return seen.last_end
+    if last_end > last:
+        return last_end
     return last + max(gap, 1)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from clip_assets.core.errors import VideoDamagedError
-from clip_assets.core.video_container import clockwise_rotation, open_video, packets_of
+from clip_assets.core.video_container import open_video, packets_of
+from clip_assets.core.video_rgb import RgbConverter
 from clip_assets.core.video_run import PacketReader, Run, RunDecoder, plan_runs
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
+    import numpy as np
     from numpy.typing import NDArray
 
     from clip_assets.core.records import VideoProbe
@@ -108,17 +107,3 @@ class PyAVDecoder:
                 f"{self._probe.path}: {self._intact_count} of its {self._probe.frame_count} frames decoded, then "
                 f'{self._name(index)} didn\'t; repair the file, or keep what decodes with on_damage="keep"'
             )
-
-
-class RgbConverter:
-    """Decoded frames to RGB, upright; keeps one scaler, since setting one up costs more than a small picture."""
-
-    def __init__(self) -> None:
-        from av.video.reformatter import VideoReformatter
-
-        self._reformatter = VideoReformatter()
-
-    def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """uint8 (H, W, 3), contiguous."""
-        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        return np.ascontiguousarray(np.rot90(rgb, -clockwise_rotation(frame) // 90), dtype=np.uint8)

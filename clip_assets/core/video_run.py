@@ -168,7 +168,7 @@ class RunDecoder:
         if pts is None:
             return None
         tick = pts - self._probe.start_pts
-        place = int(np.searchsorted(self._probe.pts, tick))
+        place = int(self._probe.pts.searchsorted(tick))
         return place if place < self._probe.frame_count and self._probe.pts[place] == tick else None
 
     def _lost_before(self, index: int) -> Iterator[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,11 @@ WHOLE: dict[str, Writer] = {
     "late.mp4": corpus.nonzero_start,
     "late.mkv": corpus.nonzero_start,
     "edit_list.mp4": corpus.edit_list,
-    "rotated_90.mp4": lambda path: corpus.rotated(path, 90),
-    "rotated_180.mp4": lambda path: corpus.rotated(path, 180),
-    "rotated_270.mp4": lambda path: corpus.rotated(path, 270),
+    **{
+        f"{orientation}.mp4": partial(corpus.turned, orientation=orientation)
+        for orientation in corpus.ORIENTATIONS
+        if orientation != "upright"
+    },
     "odd_size.mp4": corpus.odd_size,
     "odd_size.webm": corpus.odd_size,
     "single.mp4": corpus.single_frame,
@@ -129,6 +132,16 @@ def test_skipping_to_key_frames_gives_the_same_pictures(
             for index, frame in zip(wanted, frames, strict=True):
                 assert frame.index == index
                 np.testing.assert_array_equal(frame.rgb, whole[index])
+
+
+@pytest.mark.parametrize("full_range", [False, True], ids=["limited", "full"])
+@pytest.mark.parametrize("colorspace", [1, 5, 6, 9])
+def test_colours_are_those_that_the_stream_is_tagged_with(colorspace: int, full_range: bool, tmp_path: Path) -> None:
+    clip = corpus.coloured(tmp_path / "coloured.mp4", colorspace, full_range=full_range)
+    with decode(clip.path, np.array([0])) as frames:
+        rgb = next(frames).rgb
+    centres = (2 * np.arange(4) + 1) * clip.width // 8
+    np.testing.assert_allclose(rgb[clip.height // 2, centres], corpus.COLOURS[0], atol=4)
 
 
 @pytest.mark.parametrize(
