@@ -402,7 +402,7 @@ def cover_art(path: Path) -> Path:
     with av.open(str(path), "w") as output:
         cover = output.add_stream("png", rate=1)
         cover.width, cover.height, cover.pix_fmt = 32, 32, "rgb24"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         _mux_sound(output)
         picture = av.VideoFrame.from_ndarray(draw(5, 32, 32), format="rgb24")
         picture.pts, picture.time_base = 0, Fraction(1)
