@@ -112,6 +112,7 @@ class Recipe:
         full_range: Whether the stream is stored and tagged as full range.
         draw: What the frames show, by number, width and height.
         container_options: The muxer's options.
+        title: The file's title.
     """
 
     codec: str = "libx264"
@@ -128,6 +129,7 @@ class Recipe:
     full_range: bool = False
     draw: Callable[[int, int, int], Picture] = draw
     container_options: dict[str, str] = field(default_factory=dict)
+    title: str = ""
 
 
 X264 = {"preset": "ultrafast", "g": "8", "bf": "0", "threads": "1"}
@@ -186,6 +188,7 @@ def write(path: Path, recipe: Recipe | None = None) -> Clip:
     """Write one clip as the recipe says; the container is chosen by the path's suffix."""
     recipe = recipe or Recipe(options=X264)
     with av.open(str(path), "w", container_options=recipe.container_options) as output:
+        output.metadata.update({"title": recipe.title} if recipe.title else {})
         _, packets = _encode(recipe, output)
         output.mux(packets)
     if recipe.orientation != "upright":

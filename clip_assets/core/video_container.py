@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Demuxers of the file types that the library registers. Playlists and scripts, which open other files, aren't among
 # them, and neither are pictures and subtitles, as which FFmpeg would read many a file that is no video.
-DEMUXERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,asf,flv,ogg,gif"
+DEMUXERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,asf,flv,ogg,gif"
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def open_video(path: Path, timeout_seconds: float) -> Iterator[tuple[InputContai
     import av
 
     if not path.is_file():
-        raise VideoUnreadableError(f"{path}: there is no such file; give the path of a video file")
+        raise VideoUnreadableError(f"{path}: there is no file of that name; give the path of a video file")
     try:
         container = av.open(
             f"file:{path}",  # without "file:" a name such as "a:b.mp4" would be taken for a protocol

@@ -73,6 +73,8 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             ticks, keyframes = _times_of_packets(seen)
         else:
             ticks, keyframes = _times_by_decoding(path, timeout_seconds), np.zeros(0, dtype=np.int64)
+        if len(ticks) == 0:
+            raise VideoUnreadableError(f"{path}: none of its frames is ever on screen")
         end = _end(stream, seen, ticks)
         rotation = clockwise_rotation(seen.first_frame)
         size = seen.first_frame.width, seen.first_frame.height
@@ -145,7 +147,7 @@ def _decode_first(seen: Demuxed, stream: VideoStream, packet: Packet[VideoStream
 def _packets_tell_frames(seen: Demuxed, stream: VideoStream) -> bool:
     """Whether each packet is one frame that decodes, and has a time of its own."""
     known = {pts for pts in seen.pts if pts is not None}
-    if len(known) < len(seen.pts) or any(later <= earlier for earlier, later in pairwise(seen.dts)):
+    if len(known) < len(seen.pts) or any(later < earlier for earlier, later in pairwise(seen.dts)):
         return False
     if not seen.starts_with_key or stream.codec_context.name == "vp8":
         return False  # VP8 keeps hidden frames in packets of their own

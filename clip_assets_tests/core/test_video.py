@@ -59,6 +59,7 @@ WHOLE: dict[str, Writer] = {
     "mpeg4.mp4": corpus.mpeg4,
     "mpeg2.mpg": corpus.mpeg2,
     "mpeg2.ts": corpus.mpeg2,
+    "mpeg2.m2v": corpus.mpeg2,
     "size_change.ts": corpus.size_change,
     "joined_late.ts": corpus.joined_late,
     "joined_late.mkv": corpus.joined_late,
