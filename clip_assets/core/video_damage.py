@@ -56,6 +56,9 @@ def container_damage(
         return f"the file ends early: it holds {frame_count} frames up to {end:.2f} s of the {stated:.2f} s promised"
     if name == "mpegts" and all(container.size % size for size in TS_PACKET_BYTES):
         return f"the file ends early, inside a packet, after {frame_count} frames"
+    if seen.broken:
+        whole = len(seen.pts) - seen.broken
+        return f"packets are broken: at most {whole} of its {len(seen.pts)} frames can be decoded"
     if seen.error:
         return f"reading breaks off after {frame_count} frames: {seen.error}"
     if seen.corrupt and _has_holes(seen.dts):

@@ -14,6 +14,7 @@ from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.records import VideoProbe
 from clip_assets.core.video_container import decoded_frames, open_video, packets_of
 from clip_assets.core.video_damage import container_damage
+from clip_assets.core.video_nal import NalFormat
 from clip_assets.core.video_rgb import clockwise_rotation
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Demuxed:
         key_pts: Of those marked as key frames.
         discarded: Number of packets that are decoded and never shown.
         corrupt: Number of packets marked as corrupt by the demuxer.
+        broken: Number of packets whose parts reach beyond their end.
         starts_with_key: Whether the very first packet is marked as a key frame.
         first_frame: The first that could be decoded.
         ends: When the last packet of each stream ends, by the stream's index.
@@ -48,6 +50,7 @@ class Demuxed:
     key_pts: list[int] = field(default_factory=list)
     discarded: int = 0
     corrupt: int = 0
+    broken: int = 0
     starts_with_key: bool = False
     first_frame: VideoFrame | None = None
     ends: dict[int, int] = field(default_factory=dict)
@@ -102,10 +105,13 @@ def _demux(container: InputContainer, stream: VideoStream) -> Demuxed:
     import av
 
     stream.codec_context.thread_count = 1  # so that the first frame doesn't wait for those of other threads
+    nal = NalFormat.of(stream.codec_context)
     seen = Demuxed()
     try:
         for packet in packets_of(container):
-            _note(seen, packet, is_video=packet.stream is stream)
+            _note_end(seen, packet)
+            if packet.stream is stream:
+                _note(seen, packet, nal)
     except av.FFmpegError as error:
         seen.error = error.strerror or str(error)
     if seen.first_frame is None:
@@ -113,13 +119,14 @@ def _demux(container: InputContainer, stream: VideoStream) -> Demuxed:
     return seen
 
 
-def _note(seen: Demuxed, packet: Packet[Any], *, is_video: bool) -> None:
+def _note_end(seen: Demuxed, packet: Packet[Any]) -> None:
     time = packet.pts if packet.pts is not None else packet.dts
-    end = None if time is None else time + (packet.duration or 0)
-    if end is not None:
+    if time is not None:
+        end = time + (packet.duration or 0)
         seen.ends[packet.stream_index] = max(seen.ends.get(packet.stream_index, end), end)
-    if not is_video:
-        return
+
+
+def _note(seen: Demuxed, packet: Packet[VideoStream], nal: NalFormat) -> None:
     if seen.first_frame is None:
         _decode_first(seen, packet.stream, packet)
     if not seen.pts and not seen.discarded:
@@ -129,6 +136,7 @@ def _note(seen: Demuxed, packet: Packet[Any], *, is_video: bool) -> None:
     if packet.is_discard:
         seen.discarded += 1
         return
+    seen.broken += not nal.is_whole(packet)
     seen.pts.append(packet.pts)
     seen.corrupt += packet.is_corrupt
     if packet.is_keyframe and packet.pts is not None:

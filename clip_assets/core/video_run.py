@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from clip_assets.core.video_container import decode_packet
-from clip_assets.core.video_disposable import disposable_test
+from clip_assets.core.video_nal import NalFormat
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -110,7 +110,8 @@ class RunDecoder:
         self._stream = stream
         self._packets = packets
         self._run = run
-        self._can_spare = disposable_test(stream.codec_context) if sparing else lambda packet: False
+        self._nal = NalFormat.of(stream.codec_context)
+        self._sparing = sparing
         self._by_order = len(probe.keyframes) == 0
         self._due = list(run.wanted)  # a heap: these, and all others whose packets the decoder is given
         self.unread: list[Packet[Any]] = []
@@ -151,7 +152,7 @@ class RunDecoder:
                     self.unread.append(packet)
                 reached = reached or (index == run.key and packet.is_keyframe)
                 wanted = index is not None and run.wants(index)
-                if not reached or (not wanted and self._can_spare(packet)):
+                if not reached or (self._sparing and not wanted and self._nal.is_disposable(packet)):
                     continue
                 if index is not None and index >= run.key and not wanted:
                     heappush(self._due, index)

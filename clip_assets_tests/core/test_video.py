@@ -162,9 +162,16 @@ def test_what_is_no_video_is_unreadable(name: str, writer: Callable[[Path], Path
         probe(path)
 
 
-@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv", "cut.ts", "cut.flv", "cut.avi"])
 def test_a_file_that_ends_early_fails_even_if_its_first_frame_alone_is_asked_for(name: str, tmp_path: Path) -> None:
-    clip = corpus.truncated(tmp_path / name, index_in_front=True)
+    clip = corpus.truncated(tmp_path / name, index_in_front=True, keep=0.8)
+    with pytest.raises(VideoDamagedError, match=rf"{name}: .*ends early|{name}: frames are missing"):
+        decode(clip.path, np.array([0]))
+
+
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])
+def test_a_file_of_which_only_the_end_is_missing_fails(name: str, tmp_path: Path) -> None:
+    clip = corpus.truncated(tmp_path / name, index_in_front=True, keep=0.97)
     with pytest.raises(VideoDamagedError, match="ends early"):
         decode(clip.path, np.array([0]))
 
@@ -180,22 +187,46 @@ def test_a_file_that_ends_early_keeps_what_decodes_and_says_how_much_that_is(tmp
 
 
 @pytest.mark.parametrize("name", ["corrupt.mp4", "corrupt.mkv"])
-def test_a_corrupt_packet_fails_with_the_number_of_frames_decoded(name: str, tmp_path: Path) -> None:
+def test_a_corrupt_packet_fails_even_if_frames_beyond_it_alone_are_asked_for(name: str, tmp_path: Path) -> None:
     clip = corpus.corrupt_packet(tmp_path / name, number=13)
+    with pytest.raises(VideoDamagedError, match="at most 29 of its 30 frames"):
+        decode(clip.path, np.array([29]))
+
+
+@pytest.mark.parametrize("name", ["corrupt.mp4", "corrupt.mkv"])
+def test_a_packet_that_turns_out_corrupt_fails_with_the_number_of_frames_decoded(name: str, tmp_path: Path) -> None:
+    clip = corpus.corrupt_packet(tmp_path / name, number=13, whole=False)
     with (
-        decode(clip.path, np.arange(len(clip.numbers))) as frames,
-        pytest.raises(VideoDamagedError, match="13 of its 30 frames decoded"),
+        decode(clip.path, np.arange(1, 30, 3)) as frames,
+        pytest.raises(VideoDamagedError, match=r"13 of its 30 frames decoded, then frame 13 at 0\.520 s didn't"),
     ):
         list(frames)
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["whole packet", "half"])
 @pytest.mark.parametrize("name", ["corrupt.mp4", "corrupt.mkv"])
-def test_kept_frames_resume_at_the_key_frame_after_a_corrupt_packet(name: str, tmp_path: Path) -> None:
-    clip = corpus.corrupt_packet(tmp_path / name, number=13)
+def test_kept_frames_resume_at_the_key_frame_after_a_corrupt_packet(name: str, whole: bool, tmp_path: Path) -> None:
+    clip = corpus.corrupt_packet(tmp_path / name, number=13, whole=whole)
     with decode(clip.path, np.arange(len(clip.numbers)), on_damage="keep") as frames:
         shown = [(frame.index, read_number(frame.rgb)) for frame in frames]
     assert shown == [(index, index) for index in [*range(13), *range(16, 30)]]
-    assert "frame 13 at 0.520 s" in frames.damage
+    assert "27 of its first 30 frames decode; the first lost one is frame 13 at 0.520 s" in frames.damage
+
+
+def test_frames_told_by_their_order_alone_are_kept_up_to_the_damage(tmp_path: Path) -> None:
+    clip = corpus.corrupt_packet(tmp_path / "corrupt.avi", number=13, whole=False)
+    with decode(clip.path, np.arange(len(clip.numbers)), on_damage="keep") as frames:
+        shown = [(frame.index, read_number(frame.rgb)) for frame in frames]
+    assert shown == [(index, index) for index in range(13)]
+    assert "13 of its first 30 frames decode" in frames.damage
+
+
+def test_frames_that_an_mpeg_ts_file_lost_are_noticed(tmp_path: Path) -> None:
+    clip = corpus.constant_rate(tmp_path / "holes.ts")
+    packets = np.frombuffer(clip.path.read_bytes(), dtype=np.uint8).reshape(-1, 188)
+    clip.path.write_bytes(np.delete(packets, slice(40, 43), axis=0).tobytes())
+    with pytest.raises(VideoDamagedError, match=r"holes\.ts: packets are missing: 1 of 27"):
+        decode(clip.path, np.array([0]))
 
 
 def test_indices_that_the_video_has_not_are_refused(clips: Callable[[str], Clip]) -> None:

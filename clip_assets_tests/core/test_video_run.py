@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clip_assets.core.video_container import decode_packet, open_video, packets_of
-from clip_assets.core.video_disposable import disposable_test
+from clip_assets.core.video_nal import NalFormat
 from clip_assets.core.video_run import PacketReader, Run, plan_runs
 from clip_assets_tests import corpus
 from clip_assets_tests.corpus import Clip
@@ -89,8 +89,8 @@ def decode_without_disposable(path: Path, *, spare: bool) -> dict[int, np.ndarra
     """Presentation time -> luma and chroma as decoded."""
     pictures: dict[int, np.ndarray] = {}
     with open_video(path, 10) as (container, stream):
-        disposable = disposable_test(stream.codec_context)
-        packets = [packet for packet in packets_of(container, stream) if not (spare and disposable(packet))]
+        nal = NalFormat.of(stream.codec_context)
+        packets = [packet for packet in packets_of(container, stream) if not (spare and nal.is_disposable(packet))]
         for packet in [*packets, None]:
             for frame in decode_packet(stream, packet):
                 assert isinstance(frame, av.VideoFrame)
