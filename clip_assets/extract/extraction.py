@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,12 @@ import numpy as np
 from clip_assets.core.classes import default_texts
 from clip_assets.core.decoding import VideoJob
 from clip_assets.core.errors import ClipAssetsError
-from clip_assets.core.model import load_model
+from clip_assets.core.model import import_clip, load_model
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
 from clip_assets.core.sampling import sample
 from clip_assets.core.video import probe
 from clip_assets.extract.files import read_arrays, write_result
+from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.printing import Predictions, array_lines, note, print_lines
 from clip_assets.extract.progress import Progress
 
@@ -90,6 +90,8 @@ class Extraction:
 
     def _load_models(self) -> list[ClipModel]:
         """A replica for each device."""
+        with interrupts_deferred():
+            import_clip()
         return [
             load_model(
                 self._settings.model_name,
@@ -166,7 +168,6 @@ class Extraction:
         if target := self._plan.targets.get(video):
             frames, width = features.clip.shape
             summary = {"video": video.name, "frames": frames, "feature_width": width, "damage": features.damage}
-            # In a thread of its own, which an interrupt leaves alone: what is begun is finished.
-            with ThreadPoolExecutor(1) as writer:
-                writer.submit(write_result, target.files, arrays, target.parameters, summary).result()
+            with interrupts_deferred():
+                write_result(target.files, arrays, target.parameters, summary)
         return arrays

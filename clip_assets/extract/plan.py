@@ -12,6 +12,7 @@ from clip_assets.core.library import fingerprint
 from clip_assets.core.weights import model_sha256
 from clip_assets.extract.files import ResultFiles, result_files, standing
 from clip_assets.extract.inputs import Video, collect_inputs
+from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.options import Request
 from clip_assets.versions import wanted_parameters
 
@@ -77,7 +78,8 @@ def make_plan(request: Request) -> Plan:
     failed: dict[str, Exception] = {name: LibraryError(reason) for name, reason in inputs.unlisted}
     is_saved = options.on_extraction != "print"
     files = result_files(options, settings.model_name, inputs.videos) if is_saved else {}
-    devices = resolve_devices(settings.device_ids)
+    with interrupts_deferred():  # imports torch
+        devices = resolve_devices(settings.device_ids)
     precision = resolve_precision(settings.precision, devices)
     model_sha256(settings.model_name, settings.custom_checkpoint)  # raises if there is no such model
     common = {**wanted_parameters(settings, precision)["clip_features"], "feature_dtype": options.feature_dtype}
