@@ -31,8 +31,5 @@ def run(argv: Sequence[str]) -> int:
     from clip_assets.extract.plan import make_plan
 
     extraction = Extraction(request, make_plan(request))
-    try:
-        extraction.run()
-    finally:
-        extraction.summarize()
+    extraction.run()
     return 1 if extraction.failed else 0

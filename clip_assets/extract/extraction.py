@@ -42,7 +42,6 @@ class Extraction:
 
     Attributes:
         failed: What has failed by now, by its name, and why.
-        done: Number of videos that were extracted by now.
     """
 
     def __init__(self, request: Request, plan: Plan) -> None:
@@ -50,10 +49,10 @@ class Extraction:
         self._settings = request.settings
         self._plan = plan
         self.failed = dict(plan.failed)
-        self.done = 0
+        self._done = 0
 
     def run(self) -> None:
-        """Extract, save and print; a video that fails doesn't stop the others.
+        """Extract, save and print, then summarize; a video that fails doesn't stop the others.
 
         Raises:
             ClipAssetsError: The model can't be loaded, or a sentence can't be encoded; nothing was done.
@@ -61,9 +60,16 @@ class Extraction:
         for video in self._plan.stored:
             note(f"kept: {video.name}: made from the same, says {self._plan.targets[video].files.note}")
         if not self._plan.to_extract and not (self._options.show_pred and self._plan.stored):
+            self._summarize()
             return
         models = self._load_models()
         predictions = self._predictions(models[0]) if self._options.show_pred else None
+        try:
+            self._extract(models, predictions)
+        finally:
+            self._summarize()
+
+    def _extract(self, models: Sequence[ClipModel], predictions: Predictions | None) -> None:
         options = self._settings.pipeline_options
         with (
             Progress(len(self._plan.to_extract)) as progress,
@@ -75,14 +81,15 @@ class Extraction:
                     lines = self._finish(video, result, predictions)
                     with progress.paused():
                         print_lines(lines)
-                    progress.video_done()
+                    if result is not None:
+                        progress.video_done()
             finally:
                 print_lines(predictions.end() if predictions else ())
 
-    def summarize(self) -> None:
+    def _summarize(self) -> None:
         """Say how many videos are done, and of each that failed why."""
         kept = f", {len(self._plan.stored)} kept" if self._plan.stored else ""
-        note(f"{self.done} of {len(self._plan.videos)} videos extracted{kept}, {len(self.failed)} failed")
+        note(f"{self._done} of {len(self._plan.videos)} videos extracted{kept}, {len(self.failed)} failed")
         for name, error in self.failed.items():
             if self._options.verbose:
                 note("".join(traceback.format_exception(error)).rstrip())
@@ -150,7 +157,7 @@ class Extraction:
         except (ClipAssetsError, OSError) as error:
             self.failed[video.name] = error
             return ()
-        self.done += result is not None
+        self._done += result is not None
         if self._options.on_extraction == "print" and not (predictions and predictions.is_document):
             lines += array_lines(arrays)
         return lines

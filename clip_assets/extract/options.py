@@ -50,7 +50,7 @@ class ExtractOptions(BaseModel):
         "where they are outside of it.",
     )
     feature_dtype: Literal["float32", "float64"] = Field(default="float32", description="Of the saved features.")
-    force: bool = Field(default=False, description="Overwrite files that were made from something else.")
+    force: bool = Field(default=False, description="Extract again, and overwrite what is there.")
     show_pred: bool = Field(default=False, description="Print how well each frame matches the sentences.")
     pred_format: PredFormat = Field(
         default="text", description="How: text, table, json or csv; the last two leave all else out of the output."

@@ -57,7 +57,8 @@ class Plan:
     @property
     def to_extract(self) -> list[Video]:
         """The videos that are neither stored nor known to fail."""
-        return [video for video in self.videos if video.name not in self.failed and video not in self.stored]
+        done = {*self.failed, *(video.name for video in self.stored)}
+        return [video for video in self.videos if video.name not in done]
 
     @property
     def stored(self) -> list[Video]:

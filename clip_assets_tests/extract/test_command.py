@@ -17,6 +17,7 @@ from unittest.mock import patch
 import dagster as dg
 import numpy as np
 import pytest
+import torch
 
 from clip_assets.cli import main
 from clip_assets.core.sampling import Sampling, sample
@@ -279,6 +280,15 @@ def test_two_replicas_give_the_features_of_one_and_share_the_videos(extract: Ext
     assert extract("on_extraction=save_numpy", "output_path=two", "device_ids=[cpu, cpu]", "a.mp4", "b.mp4").code == 0
     for stem in "ab":
         np.testing.assert_allclose(saved(stem, "two")["clip"], saved(stem, "one")["clip"], atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_the_features_of_the_cpu_within_half_precision(extract: Extract) -> None:
+    extract("on_extraction=save_numpy", "output_path=cpu", "a.mp4")
+    assert extract("on_extraction=save_numpy", "output_path=cuda", "device_ids=[0]", "a.mp4").code == 0
+    on_cpu, on_cuda = (torch.from_numpy(saved("a", folder)["clip"]) for folder in ("cpu", "cuda"))
+    assert torch.cosine_similarity(on_cpu, on_cuda).min() >= 0.999
 
 
 def test_batch_size_does_not_change_the_features_beyond_rounding(extract: Extract) -> None:
