@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -42,7 +42,7 @@ class VideoDecoder(Protocol):
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]: ...
 
 
-class VideoStream:
+class FrameStream:
     """The frames asked for, in order, one at a time; a context manager that lets go of files and child processes.
 
     Attributes:
@@ -106,7 +106,7 @@ def decode(
     on_damage: OnDamage = "fail",
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     threads: int = 0,
-) -> VideoStream:
+) -> FrameStream:
     """Stream the frames asked for; memory doesn't grow with the video's length.
 
     Args:
@@ -132,12 +132,21 @@ def decode(
         raise VideoDamagedError(
             f'{video.path}: {video.damage}; repair the file, or keep what decodes with on_damage="keep"'
         )
-    if decoder == "pyav":
+    make = _decoder(decoder)
+    frames = make(video, indices, keep=on_damage == "keep", timeout_seconds=timeout_seconds, threads=threads)
+    return FrameStream(video, decoder, frames)
+
+
+def _decoder(name: str) -> Callable[..., VideoDecoder]:
+    if name == "pyav":
         from clip_assets.core.video_pyav import PyAVDecoder
 
-        frames = PyAVDecoder(video, indices, keep=on_damage == "keep", timeout_seconds=timeout_seconds, threads=threads)
-        return VideoStream(video, decoder, frames)
-    raise SettingsError(f'decoder is "{decoder}"; allowed are "pyav" and "decord"')
+        return PyAVDecoder
+    if name == "decord":
+        from clip_assets.core.video_decord import DecordDecoder
+
+        return DecordDecoder
+    raise SettingsError(f'decoder is "{name}"; allowed are "pyav" and "decord"')
 
 
 def _check_indices(video: VideoProbe, indices: NDArray[np.int64]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 from clip_assets.core.matching import format_predictions
-from clip_assets.core.records import TextMatch
+from clip_assets.core.records import RECORD_TYPES, TextMatch
 from clip_assets.core.store import Store
 from clip_assets.definitions import build_definitions
 from clip_assets.demo import demo_clips, demo_environment
@@ -31,7 +31,6 @@ def run_demo() -> Iterator[str]:
     store = Store(settings.output)
     for number, key in enumerate(keys):
         yield from format_predictions(number, store.read("text_match", key, TextMatch))
-    yield ""
-    for asset in ("frame_indices", "clip_features", "text_match"):
-        for key in keys:
-            yield str(store.path(asset, key))
+    yield "Files, in a folder for each video:"
+    for asset in RECORD_TYPES:
+        yield f"  {store.root / asset}"

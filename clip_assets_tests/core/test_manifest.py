@@ -11,6 +11,7 @@ MANIFEST = Manifest(
     record="ClipFeatures",
     data_version="0f" * 32,
     parameters={"model": "ViT-B/32", "fps": 0.1, "nested": [1, None, {"a": True}]},
+    summary={"frames": 355, "seconds": 1.5},
     created="2025-01-02T03:04:05.678+00:00",
     arrays={"clip": StoredArray((355, 512), "<f4"), "fps": StoredArray((), "<f8")},
     files={"clip.npy": StoredFile(727168, "ab" * 32), "fps.npy": StoredFile(136, "cd" * 32)},
