@@ -22,6 +22,7 @@ import torch
 from clip_assets.cli import main
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import probe
+from clip_assets.demo import demo_clips
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_resnet
 from clip_assets_tests.extract.conftest import CHECKPOINT, Extract
@@ -49,10 +50,13 @@ def saved(stem: str, folder: str = "output") -> dict[str, np.ndarray]:
     return {name: np.load(Path(folder) / f"{stem}_{name}.npy") for name in ("clip", "fps", "timestamps_ms")}
 
 
+@pytest.mark.parametrize("model_name", ["custom", "demo"])
 @pytest.mark.parametrize("command", COMMANDS, ids=range(1, 8))
-def test_the_documented_commands_run_as_written(workdir: Path, extract: Extract, command: list[str]) -> None:
+def test_the_documented_commands_run_as_written(
+    workdir: Path, extract: Extract, command: list[str], model_name: str
+) -> None:
     (workdir / "paths.txt").write_text("./a.mp4\n./b.mp4\n")
-    outcome = extract(*command)
+    outcome = extract(*command, f"model_name={model_name}")
     assert outcome.code == 0, outcome.err
     if "on_extraction=save_numpy" in command:
         assert outcome.out == ""
@@ -82,6 +86,16 @@ def test_without_sentences_the_five_best_of_400_are_shown(extract: Extract) -> N
     probabilities = np.array([float(row["probability"]) for row in rows]).reshape(2, 5)
     assert (np.diff(probabilities, axis=1) <= 0).all()
     assert extract("show_pred=true", "extraction_total=2", "a.mp4").out.count("  Logits | Prob. | Label\n") == 2
+
+
+def test_the_demo_model_names_what_its_clip_shows(extract: Extract) -> None:
+    clip = next(path for path in demo_clips() if path.name == "shapes.mp4")
+    texts = "pred_texts=[a red circle, a blue square, a green triangle]"
+    out = extract("model_name=demo", "extraction_fps=1", "show_pred=true", "pred_format=json", texts, str(clip)).out
+    (video,) = json.loads(out)
+    best = [max(frame["matches"], key=lambda match: match["probability"])["text"] for frame in video["frames"]]
+    assert [best[0], best[-1]] == ["a red circle", "a green triangle"]
+    assert set(best) == {"a red circle", "a blue square", "a green triangle"}
 
 
 def test_a_document_for_programs_holds_nothing_else(extract: Extract) -> None:
