@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -129,8 +130,11 @@ def peak_kib(process: str = "self") -> int:
 
 def children_peak_kib() -> int:
     """The sum of `peak_kib` over this process's children."""
-    listed = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
-    return sum(peak_kib(child) for children in listed for child in children)
+    total = 0
+    for thread in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # threads come and go
+            total += sum(peak_kib(child) for child in thread.read_text().split())
+    return total
 
 
 def cpu_seconds() -> float:
