@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,7 +54,7 @@ class DecordDecoder:
         self._timeout_seconds = timeout_seconds
         self._threads = threads
 
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def __iter__(self) -> Generator[tuple[int, NDArray[np.uint8]]]:
         request = {"path": str(self._probe.path.absolute()), "indices": self._indices, "threads": self._threads}
         with _worker(request, self._probe.path, self._timeout_seconds) as worker:
             self._check_times(worker)
