@@ -6,6 +6,7 @@ Every writer returns a `Clip` that says what was written, so that tests compare 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,12 +21,51 @@ RATE = Fraction(25)
 COLUMNS, ROWS = 4, 2
 DARK, BRIGHT = 50, 200
 
-ROTATION_MATRICES = {
-    0: (1, 0, 0, 1),
-    90: (0, 1, -1, 0),
-    180: (-1, 0, 0, -1),
-    270: (0, -1, 1, 0),
+Picture = NDArray[np.uint8]
+
+# Name of an orientation -> the display matrix that makes it upright, how the picture is stored, and the degrees
+# clockwise that the matrix turns it by, mirrored or not.
+ORIENTATIONS: dict[str, tuple[tuple[int, int, int, int], Callable[[Picture], Picture], int]] = {
+    "upright": ((1, 0, 0, 1), lambda picture: picture, 0),
+    "90": ((0, 1, -1, 0), lambda picture: np.rot90(picture, 1), 90),
+    "180": ((-1, 0, 0, -1), lambda picture: np.rot90(picture, 2), 180),
+    "270": ((0, -1, 1, 0), lambda picture: np.rot90(picture, 3), 270),
+    "mirrored": ((-1, 0, 0, 1), lambda picture: picture[:, ::-1], 180),
+    "upside down": ((1, 0, 0, -1), lambda picture: picture[::-1], 0),
+    "transposed": ((0, 1, 1, 0), lambda picture: picture.swapaxes(0, 1), 90),
+    "mirrored 270": ((0, -1, -1, 0), lambda picture: np.rot90(picture, 2).swapaxes(0, 1), 270),
 }
+
+
+def draw(number: int, width: int, height: int) -> Picture:
+    """RGB uint8 (height, width, 3): the number's eight bits as bright and dark blocks, tinted by the number."""
+    bits = (number >> np.arange(COLUMNS * ROWS)) & 1
+    rows = np.arange(height) * ROWS // height
+    columns = np.arange(width) * COLUMNS // width
+    grey = np.where(bits.reshape(ROWS, COLUMNS), BRIGHT, DARK)[rows][:, columns]
+    tint = np.array([number * 7 % 50, 25, 50 - number * 7 % 50])
+    return (grey[..., None] + tint).astype(np.uint8)
+
+
+COLOURS = np.array([[[200, 40, 40], [40, 180, 60], [40, 60, 200], [220, 200, 40]]], dtype=np.uint8)
+
+
+def draw_colours(_: int, width: int, height: int) -> Picture:
+    """RGB uint8 (height, width, 3): `COLOURS` as columns."""
+    columns = np.arange(width) * COLOURS.shape[1] // width
+    return np.ascontiguousarray(np.broadcast_to(COLOURS[:, columns], (height, width, 3)))
+
+
+def read_number(rgb: Picture) -> int:
+    """The number that a picture made by `draw` shows."""
+    height, width, _ = rgb.shape
+    rows = (2 * np.arange(ROWS) + 1) * height // (2 * ROWS)
+    columns = (2 * np.arange(COLUMNS) + 1) * width // (2 * COLUMNS)
+    margin = 3
+    levels = [
+        rgb[row - margin : row + margin, column - margin : column + margin].mean() for row in rows for column in columns
+    ]
+    return int(sum(1 << i for i, level in enumerate(levels) if level > (DARK + BRIGHT) / 2 + 25))
 
 
 @dataclass(frozen=True)
@@ -67,10 +107,12 @@ class Recipe:
         time_base: Seconds of one tick; None means 1 / rate.
         frames: Number of frames.
         first_number: What the first frame shows.
-        rotation: Degrees clockwise by which a player has to turn the stored picture (mp4 only).
+        orientation: How the picture is stored, one of `ORIENTATIONS` (mp4 only).
         colorspace: Matrix that the stream is tagged with, as FFmpeg numbers it; 2 means unspecified.
-        full_range: Whether the stream is tagged as full range.
+        full_range: Whether the stream is stored and tagged as full range.
+        draw: What the frames show, by number, width and height.
         container_options: The muxer's options.
+        title: The file's title.
     """
 
     codec: str = "libx264"
@@ -82,10 +124,12 @@ class Recipe:
     time_base: Fraction | None = None
     frames: int = FRAMES
     first_number: int = 0
-    rotation: int = 0
+    orientation: str = "upright"
     colorspace: int = 2
     full_range: bool = False
+    draw: Callable[[int, int, int], Picture] = draw
     container_options: dict[str, str] = field(default_factory=dict)
+    title: str = ""
 
 
 X264 = {"preset": "ultrafast", "g": "8", "bf": "0", "threads": "1"}
@@ -95,35 +139,14 @@ X264_B_FRAMES = {
 }
 
 
-def draw(number: int, width: int, height: int) -> NDArray[np.uint8]:
-    """RGB uint8 (height, width, 3): the number's eight bits as bright and dark blocks, tinted by the number."""
-    bits = (number >> np.arange(COLUMNS * ROWS)) & 1
-    rows = np.arange(height) * ROWS // height
-    columns = np.arange(width) * COLUMNS // width
-    grey = np.where(bits.reshape(ROWS, COLUMNS), BRIGHT, DARK)[rows][:, columns]
-    tint = np.array([number * 7 % 50, 25, 50 - number * 7 % 50])
-    return (grey[..., None] + tint).astype(np.uint8)
-
-
-def read_number(rgb: NDArray[np.uint8]) -> int:
-    """The number that a picture made by `draw` shows."""
-    height, width, _ = rgb.shape
-    rows = (2 * np.arange(ROWS) + 1) * height // (2 * ROWS)
-    columns = (2 * np.arange(COLUMNS) + 1) * width // (2 * COLUMNS)
-    margin = 3
-    levels = [
-        rgb[row - margin : row + margin, column - margin : column + margin].mean() for row in rows for column in columns
-    ]
-    return int(sum(1 << i for i, level in enumerate(levels) if level > (DARK + BRIGHT) / 2 + 25))
-
-
-def _stored(number: int, recipe: Recipe) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(np.rot90(draw(number, *recipe.size), recipe.rotation // 90))
+def _stored(number: int, recipe: Recipe) -> Picture:
+    _, store, _ = ORIENTATIONS[recipe.orientation]
+    return np.ascontiguousarray(store(recipe.draw(number, *recipe.size)))
 
 
 def _encode(recipe: Recipe, output: av.container.OutputContainer) -> tuple[av.VideoStream, list[av.Packet]]:
     stream = output.add_stream(recipe.codec, rate=recipe.rate, options=dict(recipe.options))
-    turned = recipe.rotation % 180 == 90
+    turned = ORIENTATIONS[recipe.orientation][2] % 180 == 90
     stream.width, stream.height = recipe.size[::-1] if turned else recipe.size
     stream.pix_fmt = recipe.pix_fmt
     if recipe.colorspace != 2:
@@ -157,7 +180,7 @@ def _told(path: Path, recipe: Recipe) -> Clip:
         fps=recipe.rate,
         width=recipe.size[0],
         height=recipe.size[1],
-        rotation=recipe.rotation,
+        rotation=ORIENTATIONS[recipe.orientation][2],
     )
 
 
@@ -165,18 +188,19 @@ def write(path: Path, recipe: Recipe | None = None) -> Clip:
     """Write one clip as the recipe says; the container is chosen by the path's suffix."""
     recipe = recipe or Recipe(options=X264)
     with av.open(str(path), "w", container_options=recipe.container_options) as output:
+        output.metadata.update({"title": recipe.title} if recipe.title else {})
         _, packets = _encode(recipe, output)
         output.mux(packets)
-    if recipe.rotation:
-        _patch_rotation(path, recipe.rotation)
+    if recipe.orientation != "upright":
+        _patch_matrix(path, ORIENTATIONS[recipe.orientation][0])
     return _told(path, recipe)
 
 
-def _patch_rotation(path: Path, rotation: int) -> None:
+def _patch_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
     data = bytearray(path.read_bytes())
-    matrix = data.index(b"tkhd") + 4 + 40
-    a, b, c, d = (value * 0x10000 for value in ROTATION_MATRICES[rotation])
-    data[matrix : matrix + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    place = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = (value * 0x10000 for value in matrix)
+    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
     path.write_bytes(data)
 
 
@@ -220,9 +244,14 @@ def nonzero_start(path: Path) -> Clip:
     return write(path, Recipe(options=X264, ticks=list(range(50, 50 + FRAMES))))
 
 
-def rotated(path: Path, rotation: int) -> Clip:
-    """A picture stored on its side, or upside down, and a flag that says so."""
-    return write(path, Recipe(options=X264, rotation=rotation))
+def turned(path: Path, orientation: str) -> Clip:
+    """A picture stored on its side, upside down or mirrored, and a display matrix that says so."""
+    return write(path, Recipe(options=X264, orientation=orientation))
+
+
+def coloured(path: Path, colorspace: int, *, full_range: bool) -> Clip:
+    """Saturated colours, stored and tagged by one of FFmpeg's colour matrices (1 is BT.709, 5 is BT.601)."""
+    return write(path, Recipe(options=X264, draw=draw_colours, frames=2, colorspace=colorspace, full_range=full_range))
 
 
 def odd_size(path: Path) -> Clip:
@@ -376,7 +405,7 @@ def cover_art(path: Path) -> Path:
     with av.open(str(path), "w") as output:
         cover = output.add_stream("png", rate=1)
         cover.width, cover.height, cover.pix_fmt = 32, 32, "rgb24"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         _mux_sound(output)
         picture = av.VideoFrame.from_ndarray(draw(5, 32, 32), format="rgb24")
         picture.pts, picture.time_base = 0, Fraction(1)

@@ -142,7 +142,7 @@ class DecodingThreads:
     def _work(self) -> None:
         import torch
 
-        torch.set_num_threads(1)  # for this thread alone: the encoder has the other processors
+        torch.set_num_threads(1)  # of this thread: the encoder uses the others
         try:
             while (numbered := self._next_job()) is not None:
                 self._decode(*numbered)

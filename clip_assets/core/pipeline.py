@@ -113,7 +113,13 @@ class _Encoders:
     """A thread per replica; each takes the next batch when it is free."""
 
     def __init__(self, models: Sequence[ClipModel], preprocess: Preprocess) -> None:
-        self._executor = ThreadPoolExecutor(len(models), thread_name_prefix="encode")
+        import torch
+
+        # Said to each thread, for a new thread starts with the number that any other thread set last.
+        processors = max(1, torch.get_num_threads() // len(models))
+        self._executor = ThreadPoolExecutor(
+            len(models), "encode", initializer=torch.set_num_threads, initargs=(processors,)
+        )
         self._free = deque(models)
         self._preprocess = preprocess
         self.capacity = 2 * len(models)

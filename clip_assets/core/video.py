@@ -42,7 +42,7 @@ class VideoDecoder(Protocol):
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]: ...
 
 
-class VideoStream:
+class FrameStream:
     """The frames asked for, in order, one at a time; a context manager that lets go of files and child processes.
 
     Attributes:
@@ -106,7 +106,7 @@ def decode(
     on_damage: OnDamage = "fail",
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     threads: int = 0,
-) -> VideoStream:
+) -> FrameStream:
     """Stream the frames asked for; memory doesn't grow with the video's length.
 
     Args:
@@ -134,7 +134,7 @@ def decode(
         )
     make = _decoder(decoder)
     frames = make(video, indices, keep=on_damage == "keep", timeout_seconds=timeout_seconds, threads=threads)
-    return VideoStream(video, decoder, frames)
+    return FrameStream(video, decoder, frames)
 
 
 def _decoder(name: str) -> Callable[..., VideoDecoder]:

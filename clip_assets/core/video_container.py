@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Demuxers of the file types that the library registers. Playlists and scripts, which open other files, aren't among
 # them, and neither are pictures and subtitles, as which FFmpeg would read many a file that is no video.
-DEMUXERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,asf,flv,ogg,gif"
+DEMUXERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,asf,flv,ogg,gif"
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def open_video(path: Path, timeout_seconds: float) -> Iterator[tuple[InputContai
     import av
 
     if not path.is_file():
-        raise VideoUnreadableError(f"{path}: there is no such file; give the path of a video file")
+        raise VideoUnreadableError(f"{path}: there is no file of that name; give the path of a video file")
     try:
         container = av.open(
             f"file:{path}",  # without "file:" a name such as "a:b.mp4" would be taken for a protocol
@@ -94,21 +94,17 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[V
 
     try:
         for packet in packets_of(container, stream):
-            yield from _decode(stream, packet)
+            yield from decode_packet(stream, packet)
     except av.FFmpegError:
         yield None
-    yield from _decode(stream, None)
+    yield from decode_packet(stream, None)
 
 
-def _decode(stream: VideoStream, packet: Packet[Any] | None) -> list[VideoFrame] | list[None]:
+def decode_packet(stream: VideoStream, packet: Packet[Any] | None) -> list[VideoFrame] | list[None]:
+    """Give the decoder a packet, or None for its end, and take the frames that come out; None for an error."""
     import av
 
     try:
         return stream.decode(packet)
     except av.FFmpegError:
         return [None]
-
-
-def clockwise_rotation(frame: VideoFrame) -> int:
-    """Degrees, 0, 90, 180 or 270, by which the frame's display matrix turns it clockwise."""
-    return round(-frame.rotation / 90) % 4 * 90

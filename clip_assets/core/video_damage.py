@@ -39,26 +39,41 @@ def container_damage(
         frame_count: Number of frames that were found.
     """
     name = container.format.name
-    entries = [entry for entry in stream.index_entries if not entry.is_discard]
-    cut = sum(entry.pos + entry.size > container.size for entry in entries)
-    if cut and name not in HEADER_STATES_DURATION:
-        held = len(entries) - cut
-        return f"the file ends early: it holds {held} of the {len(entries)} frames that its index promises"
+    promised, held = _indexed(container, stream)
+    if held < promised and name not in HEADER_STATES_DURATION:
+        return f"the file ends early: it holds {held} of the {promised} frames that its index promises"
     if name == "avi" and frame_count < max(stream.frames, len(seen.pts)):
         promised = max(stream.frames, len(seen.pts))
         return f"frames are missing: it holds {frame_count} of the {promised} that its header promises"
     stated = (container.duration or 0) / 1_000_000
-    end = float(seen.end_seconds)
+    end = (
+        max(float(tick * (container.streams[index].time_base or 0)) for index, tick in seen.ends.items())
+        if seen.ends
+        else 0.0
+    )
     early = name in HEADER_STATES_DURATION and end < stated - DURATION_TOLERANCE_SECONDS
     if early or (name == "matroska,webm" and _matroska_is_cut(path)):
         return f"the file ends early: it holds {frame_count} frames up to {end:.2f} s of the {stated:.2f} s promised"
     if name == "mpegts" and all(container.size % size for size in TS_PACKET_BYTES):
         return f"the file ends early, inside a packet, after {frame_count} frames"
+    if seen.broken:
+        whole = len(seen.pts) - seen.broken
+        return f"packets are broken: at most {whole} of its {len(seen.pts)} frames can be decoded"
     if seen.error:
         return f"reading breaks off after {frame_count} frames: {seen.error}"
     if seen.corrupt and _has_holes(seen.dts):
         return f"packets are missing: {seen.corrupt} of {len(seen.pts)} are marked as corrupt, and frames are left out"
     return ""
+
+
+def _indexed(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
+    """Frames that the index promises, and how many of them lie inside the file."""
+    promised = held = 0
+    size = container.size
+    for entry in stream.index_entries:
+        promised += not entry.is_discard
+        held += not entry.is_discard and entry.pos + entry.size <= size
+    return promised, held
 
 
 def _has_holes(dts: list[int]) -> bool:

@@ -12,8 +12,10 @@ import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.records import VideoProbe
-from clip_assets.core.video_container import clockwise_rotation, decoded_frames, open_video, packets_of
+from clip_assets.core.video_container import decoded_frames, open_video, packets_of
 from clip_assets.core.video_damage import container_damage
+from clip_assets.core.video_nal import NalFormat
+from clip_assets.core.video_rgb import clockwise_rotation
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -33,25 +35,25 @@ class Demuxed:
     Attributes:
         pts: Of each packet that isn't discarded, in decoding order; None where the container has none.
         dts: Decoding time of every packet that has one.
-        last_end: When the last of them ends.
         key_pts: Of those marked as key frames.
         discarded: Number of packets that are decoded and never shown.
         corrupt: Number of packets marked as corrupt by the demuxer.
+        broken: Number of packets whose parts reach beyond their end.
         starts_with_key: Whether the very first packet is marked as a key frame.
         first_frame: The first that could be decoded.
-        end_seconds: When the last packet of any stream ends.
+        ends: When the last packet of each stream ends, by the stream's index.
         error: Why reading broke off; empty when it reached the end.
     """
 
     pts: list[int | None] = field(default_factory=list)
     dts: list[int] = field(default_factory=list)
-    last_end: int = 0
     key_pts: list[int] = field(default_factory=list)
     discarded: int = 0
     corrupt: int = 0
+    broken: int = 0
     starts_with_key: bool = False
     first_frame: VideoFrame | None = None
-    end_seconds: Fraction = Fraction(0)
+    ends: dict[int, int] = field(default_factory=dict)
     error: str = ""
 
 
@@ -74,6 +76,8 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             ticks, keyframes = _times_of_packets(seen)
         else:
             ticks, keyframes = _times_by_decoding(path, timeout_seconds), np.zeros(0, dtype=np.int64)
+        if len(ticks) == 0:
+            raise VideoUnreadableError(f"{path}: none of its frames is ever on screen")
         end = _end(stream, seen, ticks)
         rotation = clockwise_rotation(seen.first_frame)
         size = seen.first_frame.width, seen.first_frame.height
@@ -101,10 +105,13 @@ def _demux(container: InputContainer, stream: VideoStream) -> Demuxed:
     import av
 
     stream.codec_context.thread_count = 1  # so that the first frame doesn't wait for those of other threads
+    nal = NalFormat.of(stream.codec_context)
     seen = Demuxed()
     try:
         for packet in packets_of(container):
-            _note(seen, packet, is_video=packet.stream is stream)
+            _note_end(seen, packet)
+            if packet.stream is stream:
+                _note(seen, packet, nal)
     except av.FFmpegError as error:
         seen.error = error.strerror or str(error)
     if seen.first_frame is None:
@@ -112,13 +119,14 @@ def _demux(container: InputContainer, stream: VideoStream) -> Demuxed:
     return seen
 
 
-def _note(seen: Demuxed, packet: Packet[Any], *, is_video: bool) -> None:
+def _note_end(seen: Demuxed, packet: Packet[Any]) -> None:
     time = packet.pts if packet.pts is not None else packet.dts
-    end = None if time is None else time + (packet.duration or 0)
-    if end is not None:
-        seen.end_seconds = max(seen.end_seconds, end * packet.time_base)
-    if not is_video:
-        return
+    if time is not None:
+        end = time + (packet.duration or 0)
+        seen.ends[packet.stream_index] = max(seen.ends.get(packet.stream_index, end), end)
+
+
+def _note(seen: Demuxed, packet: Packet[VideoStream], nal: NalFormat) -> None:
     if seen.first_frame is None:
         _decode_first(seen, packet.stream, packet)
     if not seen.pts and not seen.discarded:
@@ -128,10 +136,9 @@ def _note(seen: Demuxed, packet: Packet[Any], *, is_video: bool) -> None:
     if packet.is_discard:
         seen.discarded += 1
         return
+    seen.broken += not nal.is_whole(packet)
     seen.pts.append(packet.pts)
     seen.corrupt += packet.is_corrupt
-    if end is not None:
-        seen.last_end = max(seen.last_end, end)
     if packet.is_keyframe and packet.pts is not None:
         seen.key_pts.append(packet.pts)
 
@@ -148,7 +155,7 @@ def _decode_first(seen: Demuxed, stream: VideoStream, packet: Packet[VideoStream
 def _packets_tell_frames(seen: Demuxed, stream: VideoStream) -> bool:
     """Whether each packet is one frame that decodes, and has a time of its own."""
     known = {pts for pts in seen.pts if pts is not None}
-    if len(known) < len(seen.pts) or any(later <= earlier for earlier, later in pairwise(seen.dts)):
+    if len(known) < len(seen.pts) or any(later < earlier for earlier, later in pairwise(seen.dts)):
         return False
     if not seen.starts_with_key or stream.codec_context.name == "vp8":
         return False  # VP8 keeps hidden frames in packets of their own
@@ -192,13 +199,14 @@ def _ascending(ticks: list[int], step: int) -> NDArray[np.int64]:
 def _end(stream: VideoStream, seen: Demuxed, ticks: NDArray[np.int64]) -> int:
     """Ticks at which the last frame leaves the screen: as the container says, else by the last packet, else a guess."""
     last = int(ticks[-1])
+    last_end = seen.ends.get(stream.index, last)
     gap = (last - int(ticks[0])) // (len(ticks) - 1) if len(ticks) > 1 else 0
     if stream.duration is not None:
         stated = (stream.start_time or 0) + stream.duration
-        if last < stated <= max(seen.last_end, last + 2 * gap):
+        if last < stated <= max(last_end, last + 2 * gap):
             return stated
-    if seen.last_end > last:
-        return seen.last_end
+    if last_end > last:
+        return last_end
     return last + max(gap, 1)
 
 

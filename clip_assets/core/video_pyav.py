@@ -1,30 +1,33 @@
-"""Decoding with PyAV: frames are told by their times, and stretches that nobody asked for are skipped."""
+"""Decoding with PyAV: frames are told by their times, and what nobody asked for or refers to isn't decoded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from clip_assets.core.errors import VideoDamagedError
-from clip_assets.core.video_container import clockwise_rotation, decoded_frames, open_video
+from clip_assets.core.video_container import open_video, packets_of
+from clip_assets.core.video_rgb import RgbConverter
+from clip_assets.core.video_run import PacketReader, Run, RunDecoder, plan_runs
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
+    import numpy as np
     from numpy.typing import NDArray
 
     from clip_assets.core.records import VideoProbe
 
-# Containers that find a key frame by its time.
+# Containers that find a key frame by its time; in others, packets on the way to it are read and dropped.
 SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 
-# Frames that a seek has to spare at least: it empties the decoder, whose threads then have to fill up again.
-SEEK_GAIN_FRAMES = 16
+# Frames from which on skipping ahead to a key frame is worth it: it empties the decoder, whose threads fill up again.
+SKIP_FRAMES = 8
+
+# Frames from which on seeking is faster than reading and dropping packets.
+SEEK_FRAMES = 200
 
 
-class _SeekFailedError(Exception):
-    """After a seek, the decoder didn't deliver what the container's key frames promise."""
+class _SkipFailedError(Exception):
+    """Where decoding left something out, a frame didn't come out as it should have."""
 
 
 class PyAVDecoder:
@@ -39,7 +42,7 @@ class PyAVDecoder:
         self._timeout_seconds = timeout_seconds
         self._threads = threads
         self._by_order = len(probe.keyframes) == 0
-        self._cursor = 0  # the first of `_wanted` that hasn't been delivered
+        self._delivered = 0
         self._intact_count = 0
         self._first_lost: int | None = None
 
@@ -55,15 +58,16 @@ class PyAVDecoder:
         return f"frame {index} at {float(self._probe.pts[index] * self._probe.time_base):.3f} s"
 
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        if self._probe.container in SEEKABLE:
+        if not self._by_order:
             try:
-                yield from self._read(seeking=True)
+                yield from self._read(plan_runs(self._wanted, self._probe.keyframes, SKIP_FRAMES), sparing=True)
                 return
-            except _SeekFailedError:
+            except _SkipFailedError:
                 self._intact_count = 0
-        yield from self._read(seeking=False)
+        rest = self._wanted[self._delivered :]
+        yield from self._read([Run(0, rest)] if rest else [], sparing=False)
 
-    def _read(self, *, seeking: bool) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def _read(self, runs: list[Run], *, sparing: bool) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         probe = self._probe
         with open_video(probe.path, self._timeout_seconds) as (container, stream):
             # Frame threads are faster, but may swallow an error, after which broken pictures pass for whole ones until
@@ -71,91 +75,35 @@ class PyAVDecoder:
             stream.thread_type = "SLICE" if self._keep else "AUTO"
             stream.thread_count = self._threads
             to_rgb = RgbConverter()
-            frames = self._intact(decoded_frames(container, stream), 0, seeking=seeking)
+            packets = PacketReader(packets_of(container, stream))
             at = 0
-            while self._cursor < len(self._wanted):
-                wanted = self._wanted[self._cursor]
-                key = self._key_before(wanted)
-                if seeking and key - at >= SEEK_GAIN_FRAMES:
-                    container.seek(int(probe.pts[key]) + probe.start_pts, stream=stream)
-                    frames = self._intact(decoded_frames(container, stream), key, seeking=seeking)
-                index, frame = next((item for item in frames if item[0] >= wanted), (probe.frame_count, None))
-                at = index + 1
-                while self._cursor < len(self._wanted) and self._wanted[self._cursor] < index:
-                    self._cursor += 1
-                if frame is not None and self._cursor < len(self._wanted) and self._wanted[self._cursor] == index:
-                    self._cursor += 1
-                    yield index, to_rgb(frame)
+            for run in runs:
+                if run.key - at >= SEEK_FRAMES and probe.container in SEEKABLE:
+                    container.seek(int(probe.pts[run.key]) + probe.start_pts, stream=stream)
+                    packets = PacketReader(packets_of(container, stream))
+                decoder = RunDecoder(probe, stream, packets, run, sparing=sparing)
+                for index, frame in decoder:
+                    if frame is None:
+                        self._lose(index, sparing=sparing)
+                    else:
+                        self._intact_count += 1
+                        if run.wants(index):
+                            self._delivered += 1
+                            yield index, to_rgb(frame)
+                    if index >= run.wanted[-1]:
+                        break
+                stream.codec_context.flush_buffers()
+                packets.put_back(decoder.unread)
+                at = run.wanted[-1] + 1
 
-    def _key_before(self, index: int) -> int:
-        keyframes = self._probe.keyframes
-        place = int(np.searchsorted(keyframes, index, side="right")) - 1
-        return int(keyframes[place]) if place >= 0 else 0
-
-    def _intact(
-        self, source: Iterator[VideoFrame | None], first: int, *, seeking: bool
-    ) -> Iterator[tuple[int, VideoFrame]]:
-        """Frames from `first` on that decoded whole, with their index; after a loss, again from the next key frame."""
-        expected, broken = first, False
-        for frame in source:
-            if frame is None:
-                if expected > first:  # before any frame, it may be about one that nobody promised
-                    self._lose(expected, seeking=seeking)
-                    broken = True
-                continue
-            index = self._index_of(frame, expected)
-            if index is None or index < expected:
-                continue  # of pictures that share a time the first counts; those before a seek's aim may be broken
-            if index > expected or frame.is_corrupt:
-                self._lose(expected, seeking=seeking)
-                broken = True
-            if seeking and index == first and frame.pict_type != 1:
-                raise _SeekFailedError
-            if broken and self._by_order:
-                return  # from here on nothing tells which frame is which
-            expected = index + 1
-            broken = broken and (frame.is_corrupt or not frame.key_frame)
-            if not broken:
-                self._intact_count += 1
-                yield index, frame
-        if expected < self._probe.frame_count:
-            self._lose(expected, seeking=seeking)
-
-    def _index_of(self, frame: VideoFrame, expected: int) -> int | None:
-        """The frame's index, by its time where frames have one; None for a time that wasn't promised."""
-        if self._by_order:
-            return expected
-        if frame.pts is None:
-            return None
-        pts = self._probe.pts
-        tick = frame.pts - self._probe.start_pts
-        if expected < len(pts) and pts[expected] == tick:
-            return expected
-        place = int(np.searchsorted(pts, tick))
-        return place if place < len(pts) and pts[place] == tick else None
-
-    def _lose(self, index: int, *, seeking: bool) -> None:
-        """Frame `index` didn't decode: start again without seeking, fail, or remember it for `damage`."""
-        if seeking:
-            raise _SeekFailedError
+    def _lose(self, index: int, *, sparing: bool) -> None:
+        """Frame `index` didn't decode: decode everything anew, fail, or remember it for `damage`."""
+        if sparing:
+            raise _SkipFailedError
         if self._first_lost is None:
-            self._first_lost = min(index, self._probe.frame_count - 1)
+            self._first_lost = index
         if not self._keep:
             raise VideoDamagedError(
                 f"{self._probe.path}: {self._intact_count} of its {self._probe.frame_count} frames decoded, then "
-                f'{self._name(self._first_lost)} didn\'t; repair the file, or keep what decodes with on_damage="keep"'
+                f'{self._name(index)} didn\'t; repair the file, or keep what decodes with on_damage="keep"'
             )
-
-
-class RgbConverter:
-    """Decoded frames to RGB, upright; keeps one scaler, since setting one up costs more than a small picture."""
-
-    def __init__(self) -> None:
-        from av.video.reformatter import VideoReformatter
-
-        self._reformatter = VideoReformatter()
-
-    def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """uint8 (H, W, 3), contiguous."""
-        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        return np.ascontiguousarray(np.rot90(rgb, -clockwise_rotation(frame) // 90), dtype=np.uint8)

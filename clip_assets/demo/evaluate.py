@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EVALUATION_SEED = 1_000_000
 """Seed of the frames that the model is measured on; training refuses it."""
 
-_BATCH = 100
+_BATCH = 500
 _log = logging.getLogger(__name__)
 
 

@@ -55,15 +55,13 @@ def job(path: Path, key: str = "clip", sampling: Sampling | None = None) -> Vide
     return VideoJob(key, path, sample(probe(path), sampling or Sampling()))
 
 
-def features_of(model: ClipModel, video: VideoJob) -> np.ndarray:
-    """Frame by frame, without the pipeline."""
+@pytest.fixture(scope="module")
+def feature_of_frame(model: ClipModel, clip: Path) -> np.ndarray:
+    """The feature of each frame of the clip, one by one, without the pipeline."""
     preprocess = Preprocess(model.input_resolution)
-    with decode(video.path, np.unique(video.frames.indices)) as frames:
-        rows = {
-            frame.index: model.encode_images(preprocess.normalise(preprocess.resize_crop(frame.rgb)[None]))[0].numpy()
-            for frame in frames
-        }
-    return np.stack([rows[index] for index in video.frames.indices.tolist()])
+    with decode(clip, np.arange(corpus.FRAMES)) as frames:
+        pixels = [preprocess.resize_crop(frame.rgb) for frame in frames]
+    return np.stack([model.encode_images(preprocess.normalise(picture[None]))[0].numpy() for picture in pixels])
 
 
 def extract(jobs: list[VideoJob], *models: ClipModel, **options: object) -> list[Extracted | ExtractionFailed]:
@@ -73,7 +71,7 @@ def extract(jobs: list[VideoJob], *models: ClipModel, **options: object) -> list
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 @pytest.mark.parametrize("videos_at_once", [1, 3])
 def test_each_frame_has_its_own_feature_however_the_work_is_cut(
-    model: ClipModel, clip: Path, batch_size: int, videos_at_once: int
+    model: ClipModel, clip: Path, feature_of_frame: np.ndarray, batch_size: int, videos_at_once: int
 ) -> None:
     samplings = [Sampling(), Sampling(extraction_fps=5.0), Sampling(extraction_fps=60.0), Sampling(extraction_total=3)]
     jobs = [job(clip, str(number), sampling) for number, sampling in enumerate(samplings)]
@@ -81,7 +79,7 @@ def test_each_frame_has_its_own_feature_however_the_work_is_cut(
     assert [result.job.key for result in results] == ["0", "1", "2", "3"]
     for result in results:
         assert isinstance(result, Extracted)
-        np.testing.assert_allclose(result.features.clip, features_of(model, result.job), atol=1e-5)
+        np.testing.assert_allclose(result.features.clip, feature_of_frame[result.job.frames.indices], atol=1e-5)
         np.testing.assert_array_equal(result.features.indices, result.job.frames.indices)
         np.testing.assert_array_equal(result.features.timestamps_ms, result.job.frames.timestamps_ms)
         np.testing.assert_array_equal(result.features.source_timestamps_ms, result.job.frames.source_timestamps_ms)

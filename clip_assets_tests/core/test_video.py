@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,11 @@ WHOLE: dict[str, Writer] = {
     "late.mp4": corpus.nonzero_start,
     "late.mkv": corpus.nonzero_start,
     "edit_list.mp4": corpus.edit_list,
-    "rotated_90.mp4": lambda path: corpus.rotated(path, 90),
-    "rotated_180.mp4": lambda path: corpus.rotated(path, 180),
-    "rotated_270.mp4": lambda path: corpus.rotated(path, 270),
+    **{
+        f"{orientation}.mp4": partial(corpus.turned, orientation=orientation)
+        for orientation in corpus.ORIENTATIONS
+        if orientation != "upright"
+    },
     "odd_size.mp4": corpus.odd_size,
     "odd_size.webm": corpus.odd_size,
     "single.mp4": corpus.single_frame,
@@ -56,6 +59,7 @@ WHOLE: dict[str, Writer] = {
     "mpeg4.mp4": corpus.mpeg4,
     "mpeg2.mpg": corpus.mpeg2,
     "mpeg2.ts": corpus.mpeg2,
+    "mpeg2.m2v": corpus.mpeg2,
     "size_change.ts": corpus.size_change,
     "joined_late.ts": corpus.joined_late,
     "joined_late.mkv": corpus.joined_late,
@@ -110,16 +114,18 @@ def test_decode_gives_each_frame_upright_under_its_index(name: str, clips: Calla
     assert shown == list(enumerate(clip.numbers))
 
 
+@pytest.mark.parametrize("seek", [1, 1000], ids=["seeking", "dropping"])
 @pytest.mark.parametrize("name", WHOLE)
 def test_skipping_to_key_frames_gives_the_same_pictures(
-    name: str, clips: Callable[[str], Clip], monkeypatch: pytest.MonkeyPatch
+    name: str, seek: int, clips: Callable[[str], Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = clips(name)
     count = len(clip.numbers)
-    monkeypatch.setattr(video_pyav, "SEEK_GAIN_FRAMES", count)
+    monkeypatch.setattr(video_pyav, "SKIP_FRAMES", count + 1)
     with decode(clip.path, np.arange(count)) as frames:
         whole = [frame.rgb for frame in frames]
-    monkeypatch.setattr(video_pyav, "SEEK_GAIN_FRAMES", 1)
+    monkeypatch.setattr(video_pyav, "SKIP_FRAMES", 1)
+    monkeypatch.setattr(video_pyav, "SEEK_FRAMES", seek)
     rng = np.random.default_rng(0)
     samples = [np.flatnonzero(rng.random(count) < density) for density in (0.05, 0.1, 0.2, 0.4)]
     for wanted in [*samples, np.array([count - 1])]:
@@ -127,6 +133,16 @@ def test_skipping_to_key_frames_gives_the_same_pictures(
             for index, frame in zip(wanted, frames, strict=True):
                 assert frame.index == index
                 np.testing.assert_array_equal(frame.rgb, whole[index])
+
+
+@pytest.mark.parametrize("full_range", [False, True], ids=["limited", "full"])
+@pytest.mark.parametrize("colorspace", [1, 5, 6])
+def test_colours_are_those_that_the_stream_is_tagged_with(colorspace: int, full_range: bool, tmp_path: Path) -> None:
+    clip = corpus.coloured(tmp_path / "coloured.mp4", colorspace, full_range=full_range)
+    with decode(clip.path, np.array([0])) as frames:
+        rgb = next(frames).rgb
+    centres = (2 * np.arange(4) + 1) * clip.width // 8
+    np.testing.assert_allclose(rgb[clip.height // 2, centres], corpus.COLOURS[0], atol=4)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +162,20 @@ def test_what_is_no_video_is_unreadable(name: str, writer: Callable[[Path], Path
         probe(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "keep"), [("cut.mp4", 0.8), ("cut.mkv", 0.8), ("cut.ts", 0.8), ("cut.avi", 0.8), ("cut.flv", 0.5)]
+)
+def test_a_file_that_ends_early_fails_even_if_its_first_frame_alone_is_asked_for(
+    name: str, keep: float, tmp_path: Path
+) -> None:
+    clip = corpus.truncated(tmp_path / name, index_in_front=True, keep=keep)
+    with pytest.raises(VideoDamagedError, match=rf"{name}: .*ends early|{name}: frames are missing"):
+        decode(clip.path, np.array([0]))
+
+
 @pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])
-def test_a_file_that_ends_early_fails_even_if_its_first_frame_alone_is_asked_for(name: str, tmp_path: Path) -> None:
-    clip = corpus.truncated(tmp_path / name, index_in_front=True)
+def test_a_file_of_which_only_the_end_is_missing_fails(name: str, tmp_path: Path) -> None:
+    clip = corpus.truncated(tmp_path / name, index_in_front=True, keep=0.97)
     with pytest.raises(VideoDamagedError, match="ends early"):
         decode(clip.path, np.array([0]))
 
@@ -164,22 +191,46 @@ def test_a_file_that_ends_early_keeps_what_decodes_and_says_how_much_that_is(tmp
 
 
 @pytest.mark.parametrize("name", ["corrupt.mp4", "corrupt.mkv"])
-def test_a_corrupt_packet_fails_with_the_number_of_frames_decoded(name: str, tmp_path: Path) -> None:
+def test_a_corrupt_packet_fails_even_if_frames_beyond_it_alone_are_asked_for(name: str, tmp_path: Path) -> None:
     clip = corpus.corrupt_packet(tmp_path / name, number=13)
+    with pytest.raises(VideoDamagedError, match="at most 29 of its 30 frames"):
+        decode(clip.path, np.array([29]))
+
+
+@pytest.mark.parametrize("name", ["corrupt.mp4", "corrupt.mkv"])
+def test_a_packet_that_turns_out_corrupt_fails_with_the_number_of_frames_decoded(name: str, tmp_path: Path) -> None:
+    clip = corpus.corrupt_packet(tmp_path / name, number=13, whole=False)
     with (
-        decode(clip.path, np.arange(len(clip.numbers))) as frames,
-        pytest.raises(VideoDamagedError, match="13 of its 30 frames decoded"),
+        decode(clip.path, np.arange(1, 30, 3)) as frames,
+        pytest.raises(VideoDamagedError, match=r"13 of its 30 frames decoded, then frame 13 at 0\.520 s didn't"),
     ):
         list(frames)
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["whole packet", "half"])
 @pytest.mark.parametrize("name", ["corrupt.mp4", "corrupt.mkv"])
-def test_kept_frames_resume_at_the_key_frame_after_a_corrupt_packet(name: str, tmp_path: Path) -> None:
-    clip = corpus.corrupt_packet(tmp_path / name, number=13)
+def test_kept_frames_resume_at_the_key_frame_after_a_corrupt_packet(name: str, whole: bool, tmp_path: Path) -> None:
+    clip = corpus.corrupt_packet(tmp_path / name, number=13, whole=whole)
     with decode(clip.path, np.arange(len(clip.numbers)), on_damage="keep") as frames:
         shown = [(frame.index, read_number(frame.rgb)) for frame in frames]
     assert shown == [(index, index) for index in [*range(13), *range(16, 30)]]
-    assert "frame 13 at 0.520 s" in frames.damage
+    assert "27 of its first 30 frames decode; the first lost one is frame 13 at 0.520 s" in frames.damage
+
+
+def test_frames_told_by_their_order_alone_are_kept_up_to_the_damage(tmp_path: Path) -> None:
+    clip = corpus.corrupt_packet(tmp_path / "corrupt.avi", number=13, whole=False)
+    with decode(clip.path, np.arange(len(clip.numbers)), on_damage="keep") as frames:
+        shown = [(frame.index, read_number(frame.rgb)) for frame in frames]
+    assert shown == [(index, index) for index in range(13)]
+    assert "13 of its first 30 frames decode" in frames.damage
+
+
+def test_frames_that_an_mpeg_ts_file_lost_are_noticed(tmp_path: Path) -> None:
+    clip = corpus.constant_rate(tmp_path / "holes.ts")
+    packets = np.frombuffer(clip.path.read_bytes(), dtype=np.uint8).reshape(-1, 188)
+    clip.path.write_bytes(np.delete(packets, slice(40, 43), axis=0).tobytes())
+    with pytest.raises(VideoDamagedError, match=r"holes\.ts: packets are missing: 1 of 27"):
+        decode(clip.path, np.array([0]))
 
 
 def test_indices_that_the_video_has_not_are_refused(clips: Callable[[str], Clip]) -> None:

@@ -47,7 +47,7 @@ SERVED: dict[str, Callable[[Path], Clip]] = {
 }
 
 REFUSED: dict[str, tuple[Callable[[Path], Clip], str]] = {
-    "rotated.mp4": (lambda path: corpus.rotated(path, 90), "90 degrees"),
+    "rotated.mp4": (lambda path: corpus.turned(path, "90"), "90 degrees"),
     "edit_list.mp4": (corpus.edit_list, "edit list"),
     "late.mp4": (corpus.nonzero_start, "2000.000 ms"),
     "constant.ts": (corpus.constant_rate, "mpegts"),

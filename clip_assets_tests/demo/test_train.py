@@ -48,7 +48,6 @@ def test_training_repeats_itself_and_its_file_loads(tmp_path: Path) -> None:
         torch.testing.assert_close(loaded[name].double(), tensor.double(), atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.usefixtures("small_pool")
 def test_training_refuses_the_frames_it_is_measured_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["train", "--seed", str(EVALUATION_SEED)])
     with pytest.raises(SystemExit):

@@ -1,0 +1,177 @@
+"""Stages alone and together: how near the pipeline comes to what the hardware allows.
+
+    python benchmarks/pipeline.py [--models demo ViT-B/32 ...] [--sizes 240p 1080p] [--fps 1] [--runs 5] [--json]
+
+Models other than demo have random weights: speed doesn't depend on their values. On a CPU, where the stages share the
+cores, efficiency is the CPU seconds of the stages alone divided by cores x seconds of the whole; on a GPU it is the
+whole's frames per second divided by the slower of decoding and encoding alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from videos import SIZES, video
+
+from clip_assets.core.decoding import PipelineOptions, VideoJob
+from clip_assets.core.model import ClipModel, import_clip, load_model
+from clip_assets.core.pipeline import Extracted, extract_features
+from clip_assets.core.preprocess import Preprocess
+from clip_assets.core.records import FrameIndices
+from clip_assets.core.sampling import Sampling, sample
+from clip_assets.core.video import decode, probe
+
+# The arguments of OpenAI's CLIP: embed_dim, image_resolution, vision_layers, vision_width, vision_patch_size,
+# context_length, vocab_size, transformer_width, transformer_heads, transformer_layers.
+ARCHITECTURES = {
+    "ViT-B/32": (512, 224, 12, 768, 32, 77, 49408, 512, 8, 12),
+    "ViT-L/14": (768, 224, 24, 1024, 14, 77, 49408, 768, 12, 12),
+    "RN50": (1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12),
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["demo", "ViT-B/32"], choices=["demo", *ARCHITECTURES])
+    parser.add_argument("--sizes", nargs="+", default=["240p", "1080p"], choices=SIZES)
+    parser.add_argument("--fps", type=float, help="sampled frames per second; all frames without it")
+    parser.add_argument("--seconds", type=int, default=20, help="length of each video")
+    parser.add_argument("--videos", type=int, default=2, help="videos per run")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.gettempdir()) / "clip_assets_benchmark"
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    rows = []
+    for name in arguments.models:
+        model = random_model(name, folder, device)
+        rows += [
+            measure(model, name, video(folder, size, arguments.seconds), size, arguments) for size in arguments.sizes
+        ]
+    print(json.dumps(rows, indent=1) if arguments.json else table(rows))
+
+
+def random_model(name: str, folder: Path, device: str) -> ClipModel:
+    """The model, with random weights unless it is the bundled one."""
+    precision = "fp16" if device != "cpu" else "fp32"
+    if name == "demo":
+        return load_model("demo", weights_folder=folder, device=device, precision=precision)
+    path = folder / f"random_{name.replace('/', '-')}.pth"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(0)
+        torch.save(import_clip().model.CLIP(*ARCHITECTURES[name]).state_dict(), path)
+    return load_model("custom", checkpoint=path, weights_folder=folder, device=device, precision=precision)
+
+
+def measure(model: ClipModel, name: str, path: Path, size: str, arguments: argparse.Namespace) -> dict[str, object]:
+    """One row: frames per second of each stage and of the whole, medians, and the efficiency."""
+    frames = sample(probe(path), Sampling(extraction_fps=arguments.fps))
+    options = PipelineOptions(batch_size=arguments.batch_size)
+    jobs = [VideoJob(str(number), path, frames) for number in range(arguments.videos)]
+    pixels, batch = stage_inputs(model, path, frames, arguments.batch_size)
+    stages: dict[str, Callable[[], int]] = {
+        "decode": lambda: decode_only(jobs),
+        "preprocess": lambda: preprocess_only(model, pixels, len(jobs) * len(frames.indices)),
+        "encode": lambda: encode_only(model, batch, len(jobs) * len(frames.indices)),
+        "together": lambda: together(jobs, model, options),
+    }
+    for stage in stages.values():
+        stage()  # warm-up
+    runs = [{stage: clocked(run) for stage, run in stages.items()} for _ in range(arguments.runs)]
+    fps = {stage: statistics.median(run[stage]["fps"] for run in runs) for stage in stages}
+    if model.device == "cpu":
+        cores = len(os.sched_getaffinity(0))
+        efficiency = statistics.median(
+            sum(run[stage]["cpu_per_frame"] for stage in ("decode", "preprocess", "encode"))
+            * run["together"]["fps"]
+            / cores
+            for run in runs
+        )
+    else:
+        efficiency = statistics.median(
+            run["together"]["fps"] / min(run["decode"]["fps"], run["encode"]["fps"]) for run in runs
+        )
+    return {"model": name, "size": size, "sampled_fps": arguments.fps, **fps, "efficiency": efficiency}
+
+
+def clocked(run: Callable[[], int]) -> dict[str, float]:
+    """Frames per second, and CPU seconds per frame, of this process."""
+    cpu, began = time.process_time(), time.perf_counter()
+    count = run()
+    seconds = time.perf_counter() - began
+    return {"fps": count / seconds, "cpu_per_frame": (time.process_time() - cpu) / count}
+
+
+def stage_inputs(
+    model: ClipModel, path: Path, frames: FrameIndices, batch_size: int
+) -> tuple[list[np.ndarray], torch.Tensor]:
+    """A few decoded frames, and a batch made of them."""
+    preprocess = Preprocess(model.input_resolution)
+    with decode(path, np.unique(frames.indices)[:8]) as stream:
+        pixels = [frame.rgb for frame in stream]
+    prepared = [preprocess.resize_crop(frame) for frame in pixels]
+    return pixels, torch.stack([prepared[number % len(prepared)] for number in range(batch_size)])
+
+
+def decode_only(jobs: list[VideoJob]) -> int:
+    """Frames decoded."""
+    count = 0
+    for job in jobs:
+        with decode(job.path, np.unique(job.frames.indices)) as stream:
+            count += sum(1 for _ in stream)
+    return count
+
+
+def preprocess_only(model: ClipModel, pixels: list[np.ndarray], count: int) -> int:
+    """Frames resized and cropped."""
+    preprocess = Preprocess(model.input_resolution)
+    for number in range(count):
+        preprocess.resize_crop(pixels[number % len(pixels)])
+    return count
+
+
+def encode_only(model: ClipModel, batch: torch.Tensor, count: int) -> int:
+    """Frames encoded."""
+    preprocess = Preprocess(model.input_resolution)
+    batches = max(1, count // len(batch))
+    for _ in range(batches):
+        model.encode_images(preprocess.normalise(batch, model.device)).cpu()
+    return batches * len(batch)
+
+
+def together(jobs: list[VideoJob], model: ClipModel, options: PipelineOptions) -> int:
+    """Frames that went through the pipeline."""
+    count = 0
+    for result in extract_features(jobs, [model], options):
+        assert isinstance(result, Extracted), result.error
+        count += len(result.features.clip)
+    return count
+
+
+def table(rows: list[dict[str, object]]) -> str:
+    """The rows as a Markdown table; stages in frames per second."""
+    lines = [
+        "| model | size | frames | decode | preprocess | encode | together | efficiency |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        stages = " | ".join(f"{row[stage]:.0f}" for stage in ("decode", "preprocess", "encode", "together"))
+        sampled = f"{row['sampled_fps']:g} fps" if row["sampled_fps"] else "all"
+        lines.append(f"| {row['model']} | {row['size']} | {sampled} | {stages} | {row['efficiency']:.2f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
