@@ -106,6 +106,9 @@ class Settings(BaseSettings):
         default=60.0, gt=0, allow_inf_nan=False, description="Seconds without a frame after which a decoder is stopped."
     )
 
+    pictures: Literal["on", "off"] = Field(
+        default="on", description="Contact sheets and plots for the UI: on, or off to save time and space."
+    )
     videos_per_run: int = Field(default=16, ge=1, description="Videos that share a run, and so one loaded model.")
 
     @model_validator(mode="after")

@@ -3,35 +3,50 @@
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from clip_assets.assets.common import GROUP, OWNERS, ForceConfig, want_each
+from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
+from clip_assets.assets.common import ForceConfig, draw, table, want_each
 from clip_assets.core.classes import default_texts
-from clip_assets.core.errors import ClipAssetsError, ModelError
+from clip_assets.core.errors import ClipAssetsError, ModelError, VideoChangedError
 from clip_assets.core.matching import match_texts, stretches, text_parameters
-from clip_assets.core.records import TextMatch
+from clip_assets.core.pictures import Picture
+from clip_assets.core.pictures.results import best_frames, probabilities_over_time
+from clip_assets.core.records import ClipFeatures, TextMatch
+from clip_assets.core.video import probe
 from clip_assets.io_managers import StoredResults
-from clip_assets.partitions import videos_partitions
-from clip_assets.resources import ClipModelResource
+from clip_assets.progress import ProgressLog
+from clip_assets.resources import ClipModelResource, VideoLibrary
 from clip_assets.settings import Settings
 from clip_assets.work import Computed, Failed, Work
 
 MAX_STRETCHES = 50
 """Rows of the table of stretches that a materialization shows."""
 
-DESCRIPTION = """The probability that each sampled frame matches each sentence: softmax over the sentences of
-logit scale times cosine. Needs no video and no image encoder: other sentences cost nothing but this step.
+GLANCE = 6
+"""Stretches told in the line that is read first."""
 
-| array | shape | dtype | unit |
-|---|---|---|---|
-| `texts` | (N,) | str | the sentences, in the order given |
-| `probabilities` | (T, N) | float64 | rows sum to 1 |
-| `logits` | (T, N) | float64 | logit scale times cosine |
-| `timestamps_ms` | (T,) | float64 | ms, the sample's time |
-"""
+STRETCH_COLUMNS = {
+    "from_seconds": "float, time of the first sample",
+    "to_seconds": "float, time of the next stretch's first sample, or of the last sample",
+    "sentence": "string, the one that matches best",
+    "mean_probability": "float, of that sentence over these samples",
+}
+
+INTRO = """The probability that each sampled frame matches each sentence: softmax over the sentences of logit scale
+times cosine. Needs no video and no image encoder, so other sentences cost nothing but this step; the video is opened
+for the pictures alone."""
+
+ARRAYS = [
+    ArrayDoc("texts", "(N,)", "str", "the sentences, in the order given"),
+    ArrayDoc("probabilities", "(T, N)", "float64", "rows sum to 1"),
+    ArrayDoc("logits", "(T, N)", "float64", "logit scale times cosine"),
+    ArrayDoc("timestamps_ms", "(T,)", "float64", "ms, the sample's time"),
+]
 
 
 def build_text_match(settings: Settings) -> dg.AssetsDefinition:
@@ -46,17 +61,14 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
         )
 
     @dg.asset(
-        partitions_def=videos_partitions,
-        group_name=GROUP,
-        owners=OWNERS,
-        kinds={"numpy", "pytorch"},
-        description=DESCRIPTION,
-        backfill_policy=dg.BackfillPolicy.multi_run(settings.videos_per_run),
+        kinds={"openai", "pytorch", "numpy"},
+        **catalogue_entry("text_match", settings, INTRO, ARRAYS, stage="matching"),
     )
     def text_match(
         context: dg.AssetExecutionContext,
         config: TextMatchConfig,
         clip_features: StoredResults,
+        library: VideoLibrary,
         clip_model: ClipModelResource,
     ) -> dg.Output[Work]:
         texts = tuple(config.pred_texts or default_texts(clip_model.model_name))
@@ -68,6 +80,7 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
         def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
             model = clip_model.models()[0]
             text_features = model.encode_texts(texts)
+            progress = ProgressLog(context.log.info, len(keys))
             for key in keys:
                 began = time.perf_counter()
                 try:
@@ -76,7 +89,14 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
                 except ClipAssetsError as error:
                     yield Failed(key, error)
                 else:
-                    yield Computed(key, match, wanted[key], _summary(match, time.perf_counter() - began))
+                    summary = _summary(match, time.perf_counter() - began)
+                    pictures = []
+                    if settings.pictures == "on":
+                        source = wanted[key]["source"]
+                        best = partial(_best_frames, library, key, source, match, features)
+                        pictures = draw(context.log, key, partial(probabilities_over_time, match), best)
+                    yield Computed(key, match, wanted[key], summary, pictures)
+                progress.add_video()
 
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
 
@@ -103,9 +123,36 @@ def _summary(match: TextMatch, seconds: float) -> Mapping[str, Any]:
         "stretches": [asdict(stretch) for stretch in found[:MAX_STRETCHES]],
         "stretch_count": len(found),
         "seconds": seconds,
+        "frames_per_second": len(match.timestamps_ms) / seconds,
     }
 
 
+def _best_frames(library: VideoLibrary, key: str, source: str, match: TextMatch, features: ClipFeatures) -> Picture:
+    """The best frame of each sentence, unless the video is another by now than the one that was encoded."""
+    if library.fingerprint(key) != source:
+        raise VideoChangedError(f"{library.path(key)} has changed since it was encoded.")
+    return best_frames(probe(library.path(key)), match, features.indices)
+
+
 def _describe(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    rows = [dg.TableRecord(stretch) for stretch in summary["stretches"]]
-    return {**summary, "stretches": dg.MetadataValue.table(rows)}
+    return {
+        "at_a_glance": at_a_glance(summary),
+        "stretches": table(STRETCH_COLUMNS, stretch_rows(summary)),
+        **{name: value for name, value in summary.items() if name != "stretches"},
+    }
+
+
+def stretch_rows(summary: Mapping[str, Any]) -> list[tuple[float, float, str, float]]:
+    """From and to in seconds, the sentence and its mean probability, for each stretch in a stored summary."""
+    return [
+        (round(s["from_ms"] / 1000, 3), round(s["to_ms"] / 1000, 3), s["text"], round(s["probability"], 4))
+        for s in summary["stretches"]
+    ]
+
+
+def at_a_glance(summary: Mapping[str, Any]) -> str:
+    """The first stretches of a stored summary in one line."""
+    rows = stretch_rows(summary)
+    shown = [f"{start:g} to {end:g} s: {text} ({probability:.0%})" for start, end, text, probability in rows[:GLANCE]]
+    more = summary["stretch_count"] - len(shown)
+    return "; ".join([*shown, f"and {more} more stretches"] if more else shown)

@@ -11,7 +11,12 @@ DESCRIPTION = """A video of the library: a file that people put there. Its data 
 Register new files with `clip-assets add`."""
 
 
-@dg.observable_source_asset(partitions_def=videos_partitions, group_name=GROUP, description=DESCRIPTION)
+@dg.observable_source_asset(
+    partitions_def=videos_partitions,
+    group_name=GROUP,
+    description=DESCRIPTION,
+    tags={"dagster/kind/file": "", "modality": "video", "stage": "source"},
+)
 def video(context: dg.OpExecutionContext, library: VideoLibrary) -> dg.DataVersionsByPartition:
     """Observe the content of each registered video that is there."""
     keys = context.instance.get_dynamic_partitions(str(videos_partitions.name))

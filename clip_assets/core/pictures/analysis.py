@@ -30,10 +30,10 @@ def group_starts(count: int, limit: int) -> NDArray[np.int64]:
     return np.arange(groups, dtype=np.int64) * count // max(groups, 1)
 
 
-def group_means(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
+def group_means(values: NDArray[np.floating], starts: NDArray[np.int64]) -> NDArray[np.float64]:
     """The mean of each group of rows, float64 (M, ...), for the groups of `group_starts`."""
     sizes = np.diff(np.append(starts, len(values)))
-    sums = np.add.reduceat(values, starts, axis=0)
+    sums = np.add.reduceat(values, starts, axis=0, dtype=np.float64)
     means: NDArray[np.float64] = sums / sizes.reshape(-1, *[1] * (values.ndim - 1))
     return means
 
@@ -57,7 +57,7 @@ def self_similarity(clip: ArrayLike, limit: int) -> tuple[NDArray[np.float64], N
 def changes(clip: ArrayLike) -> NDArray[np.float64]:
     """1 - cosine of each sampled frame with the one before, float64 (T - 1,)."""
     embeddings = _embeddings(clip)
-    return 1.0 - np.einsum("td,td->t", embeddings[1:], embeddings[:-1])
+    return 1.0 - np.einsum("td,td->t", embeddings[1:], embeddings[:-1], dtype=np.float64)
 
 
 def standing_out(change: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
@@ -103,9 +103,9 @@ def frame_spacing(timestamps_ms: NDArray[np.float64]) -> str:
     return f"variable: {least:.4g} ms {histogram} {most:.4g} ms, median {np.median(gaps):.4g} ms"
 
 
-def _embeddings(clip: ArrayLike) -> NDArray[np.float64]:
+def _embeddings(clip: ArrayLike) -> NDArray[np.floating]:
     """Each feature divided by its L2 norm."""
-    features = np.asarray(clip, dtype=np.float64)
+    features = np.asarray(clip)
     with np.errstate(invalid="ignore", divide="ignore"):
-        embeddings: NDArray[np.float64] = features / np.linalg.norm(features, axis=1, keepdims=True)
+        embeddings: NDArray[np.floating] = features / np.linalg.norm(features, axis=1, keepdims=True)
     return embeddings

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from clip_assets.core.errors import VideoDamagedError
 from clip_assets.core.pictures import MAX_PICTURE_BYTES
-from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS, decode
+from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS, OnDamage, decode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,11 +44,10 @@ def thumbnails(
         VideoError: The video isn't there any more, or reading takes too long.
     """
     made = {}
+    on_damage: OnDamage = "keep" if video.damage else "fail"  # the faster way, which ends at the first damage
     with (
         suppress(VideoDamagedError),
-        decode(
-            video, indices, on_damage="keep" if video.damage else "fail", timeout_seconds=timeout_seconds
-        ) as frames,
+        decode(video, indices, on_damage=on_damage, timeout_seconds=timeout_seconds) as frames,
     ):
         for frame in frames:
             picture = Image.fromarray(frame.rgb)
