@@ -153,8 +153,8 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         """Put what is known of a stored partition into its materialization event."""
         path = self.store.path(manifest.asset, manifest.partition_key)
         metadata = {
-            **work.describe(manifest.summary),
             **{picture.name: _as_markdown(picture) for picture in self._pictures(context, manifest)},
+            **work.describe(manifest.summary),
             "path": dg.MetadataValue.path(str(path)),
             "created": dg.MetadataValue.timestamp(datetime.fromisoformat(manifest.created)),
         }

@@ -9,13 +9,14 @@ import dagster as dg
 import numpy as np
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
-from clip_assets.assets.common import ForceConfig, draw, table, want_each
+from clip_assets.assets.common import ForceConfig, draw, numbers, table, want_each
 from clip_assets.core.decoding import PipelineOptions, VideoJob
 from clip_assets.core.errors import ClipAssetsError, VideoChangedError
 from clip_assets.core.model import ClipModel
 from clip_assets.core.pictures.analysis import changes, sparkline, standing_out
 from clip_assets.core.pictures.results import MAX_CUTS, change_over_time, similarity_over_time
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
+from clip_assets.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, speed_rows
 from clip_assets.io_managers import StoredResults
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import ClipModelResource, VideoLibrary
@@ -23,7 +24,6 @@ from clip_assets.settings import Settings
 from clip_assets.work import Computed, Failed, Work
 
 PICTURES = (similarity_over_time, change_over_time)
-SPEED_COLUMNS = {"stage": "string", "seconds": "float, spent in it", "frames_per_second": "float"}
 
 INTRO = "One CLIP feature per sampled frame: the image encoder's raw output, not normalised."
 
@@ -132,37 +132,11 @@ def _summary(extracted: Extracted, models: Sequence[ClipModel], options: Pipelin
     }
 
 
-def feature_facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What there is to know of features, in words, from their stored summary."""
-    low, mean, high = summary["norms"]
-    return [
-        ("features", f"{summary['frames']} of {summary['feature_width']} numbers"),
-        ("model", f"{summary['model']}, weights {summary['weights_sha256'][:12]}"),
-        ("computed", f"in {summary['precision']} on {summary['device']}, decoded by {summary['decoder']}"),
-        ("damage", summary["damage"]),
-        ("norms", f"{low:g} to {high:g}, mean {mean:g}"),
-        ("change from frame to frame", summary["change"]),
-        ("it stands out at", ", ".join(f"{second:.2f} s" for second in summary["cuts_seconds"]) or "nowhere"),
-        ("speed", f"{summary['frames_per_second']:.1f} frames per second"),
-    ]
-
-
 def _describe(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    low, mean, high = summary["norms"]
-    numbers = {name: value for name, value in summary.items() if isinstance(value, int | float)}
-    words = {name: value for name, value in summary.items() if isinstance(value, str) and value}
+    measured = [name for name, value in summary.items() if isinstance(value, int | float)]
     return {
-        "cuts": ", ".join(f"{second:.2f} s" for second in summary["cuts_seconds"]) or "none",
-        "speed": table(SPEED_COLUMNS, _speed(summary)),
-        **numbers,
-        "norm_mean": mean,
-        "norms": f"{low:g} to {high:g}",
-        **words,
+        "features": table(FACT_COLUMNS, feature_rows(summary)),
+        "speed": table(SPEED_COLUMNS, speed_rows(summary)),
+        **numbers(summary, *measured),
+        **{name: summary[name] for name in ("model", "weights_sha256", "precision", "device", "decoder", "damage")},
     }
-
-
-def _speed(summary: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """Seconds and frames per second of each stage."""
-    stages = {stage: summary[f"{stage}_seconds"] for stage in ("decode", "preprocess", "encode")}
-    stages["all, overlapped"] = summary["seconds"]
-    return [(stage, round(spent, 3), round(summary["frames"] / spent, 1)) for stage, spent in stages.items() if spent]

@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
-from clip_assets.assets.common import ForceConfig, draw, table, want_each
+from clip_assets.assets.common import ForceConfig, draw, numbers, table, want_each
 from clip_assets.assets.video import video
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.pictures.analysis import frame_spacing
@@ -17,6 +17,7 @@ from clip_assets.core.pictures.results import sampled_frames
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.sampling import FrameSelection, Sampling, sample
 from clip_assets.core.video import probe
+from clip_assets.facts import FACT_COLUMNS, source_rows
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import VideoLibrary
 from clip_assets.settings import Settings
@@ -106,24 +107,8 @@ def _summary(source: VideoProbe, frames: FrameIndices, seconds: float) -> Mappin
     }
 
 
-def source_facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What there is to know of a video, in words, from the summary of its stored frame indices."""
-    return [
-        ("frames", f"{summary['frames']} sampled of {summary['source_frames']}"),
-        ("codec", f"{summary['codec']} in {summary['container']}"),
-        ("size", f"{summary['size']} pixels, upright"),
-        ("rotation", f"{summary['rotation']} degrees clockwise, applied"),
-        ("average rate", f"{summary['fps']:.3f} frames per second"),
-        ("frame spacing", summary["frame_spacing"]),
-        ("duration", f"{summary['duration_seconds']:.3f} s"),
-        ("times read by", "PyAV, from the container"),
-    ]
-
-
 def _describe(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    columns = {"property": "string", "value": "string, as the container has it"}
     return {
-        "source": table(columns, source_facts(summary)),
-        **{name: summary[name] for name in ("frames", "source_frames", "fps", "duration_seconds")},
-        **{name: summary[name] for name in ("seconds", "frames_per_second")},
+        "source": table(FACT_COLUMNS, source_rows(summary)),
+        **numbers(summary, "frames", "source_frames", "fps", "duration_seconds", "seconds", "frames_per_second"),
     }

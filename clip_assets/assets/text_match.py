@@ -10,14 +10,16 @@ import dagster as dg
 from pydantic import Field
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
-from clip_assets.assets.common import ForceConfig, draw, table, want_each
+from clip_assets.assets.common import ForceConfig, draw, numbers, table, want_each
 from clip_assets.core.classes import default_texts
 from clip_assets.core.errors import ClipAssetsError, ModelError, VideoChangedError
 from clip_assets.core.matching import match_texts, stretches, text_parameters
 from clip_assets.core.pictures import Picture
-from clip_assets.core.pictures.results import best_frames, probabilities_over_time
+from clip_assets.core.pictures.analysis import sparkline, strongest
+from clip_assets.core.pictures.results import MAX_SENTENCES, best_frames, probabilities_over_time
 from clip_assets.core.records import ClipFeatures, TextMatch
 from clip_assets.core.video import probe
+from clip_assets.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, stretch_rows
 from clip_assets.io_managers import StoredResults
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import ClipModelResource, VideoLibrary
@@ -26,16 +28,6 @@ from clip_assets.work import Computed, Failed, Work
 
 MAX_STRETCHES = 50
 """Rows of the table of stretches that a materialization shows."""
-
-GLANCE = 6
-"""Stretches told in the line that is read first."""
-
-STRETCH_COLUMNS = {
-    "from_seconds": "float, time of the first sample",
-    "to_seconds": "float, time of the next stretch's first sample, or of the last sample",
-    "sentence": "string, the one that matches best",
-    "mean_probability": "float, of that sentence over these samples",
-}
 
 INTRO = """The probability that each sampled frame matches each sentence: softmax over the sentences of logit scale
 times cosine. Needs no video and no image encoder, so other sentences cost nothing but this step; the video is opened
@@ -122,9 +114,21 @@ def _summary(match: TextMatch, seconds: float) -> Mapping[str, Any]:
         "texts": len(match.texts),
         "stretches": [asdict(stretch) for stretch in found[:MAX_STRETCHES]],
         "stretch_count": len(found),
+        "lines": _lines(match),
         "seconds": seconds,
         "frames_per_second": len(match.timestamps_ms) / seconds,
     }
+
+
+def _lines(match: TextMatch) -> list[tuple[str, str, float, float]]:
+    """The strongest sentences, each with its probability over time as text, its peak and the peak's time."""
+    lines = []
+    for place in strongest(match, MAX_SENTENCES):
+        probabilities = match.probabilities[:, place]
+        row = int(probabilities.argmax())
+        peak, seconds = probabilities[row].item(), match.timestamps_ms[row].item() / 1000
+        lines.append((match.texts[place], sparkline(probabilities, 40, 0, 1), round(peak, 4), round(seconds, 3)))
+    return lines
 
 
 def _best_frames(library: VideoLibrary, key: str, source: str, match: TextMatch, features: ClipFeatures) -> Picture:
@@ -137,22 +141,7 @@ def _best_frames(library: VideoLibrary, key: str, source: str, match: TextMatch,
 def _describe(summary: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         "at_a_glance": at_a_glance(summary),
+        "over_time": table(LINE_COLUMNS, summary["lines"]),
         "stretches": table(STRETCH_COLUMNS, stretch_rows(summary)),
-        **{name: value for name, value in summary.items() if name != "stretches"},
+        **numbers(summary, "frames", "texts", "stretch_count", "seconds", "frames_per_second"),
     }
-
-
-def stretch_rows(summary: Mapping[str, Any]) -> list[tuple[float, float, str, float]]:
-    """From and to in seconds, the sentence and its mean probability, for each stretch in a stored summary."""
-    return [
-        (round(s["from_ms"] / 1000, 3), round(s["to_ms"] / 1000, 3), s["text"], round(s["probability"], 4))
-        for s in summary["stretches"]
-    ]
-
-
-def at_a_glance(summary: Mapping[str, Any]) -> str:
-    """The first stretches of a stored summary in one line."""
-    rows = stretch_rows(summary)
-    shown = [f"{start:g} to {end:g} s: {text} ({probability:.0%})" for start, end, text, probability in rows[:GLANCE]]
-    more = summary["stretch_count"] - len(shown)
-    return "; ".join([*shown, f"and {more} more stretches"] if more else shown)
