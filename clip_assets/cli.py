@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +11,27 @@ from clip_assets.core.errors import ClipAssetsError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; its exit code: 0 done, 1 some of it failed, 2 wrong arguments or settings."""
-    arguments = _parser().parse_args(argv)
+    """Run a command; its exit code: 0 done, 1 some of it failed, 2 wrong arguments or settings, 130 interrupted."""
+    arguments = _parse(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         exit_code: int = arguments.run(arguments)
     except ClipAssetsError as error:
         sys.stderr.write(f"clip-assets: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("clip-assets: interrupted\n")
+        return 130
+    except BrokenPipeError:  # whoever reads the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return exit_code
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    if argv[:1] == ["extract"]:  # reads what follows itself: argparse has no key=value
+        return argparse.Namespace(run=_extract, argv=argv[1:])
+    return _parser().parse_args(argv)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,7 +52,15 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="materialize the bundled clips and print what each frame shows")
     demo.set_defaults(run=_demo)
+
+    commands.add_parser("extract", help="extract videos by video_features' arguments: no instance, no partitions")
     return parser
+
+
+def _extract(arguments: argparse.Namespace) -> int:
+    from clip_assets.extract.command import run
+
+    return run(arguments.argv)
 
 
 def _add(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -47,7 +48,7 @@ def _absolute_unless_url(location: str) -> str:
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-DeviceIds = Literal["auto", "cpu"] | list[Annotated[int, Field(ge=0)]]
+DeviceIds = Literal["auto", "cpu"] | list[Annotated[int, Field(ge=0)] | Literal["cpu"]]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 
@@ -118,17 +119,17 @@ class Settings(BaseSettings):
         return self
 
     @classmethod
-    def from_environment(cls) -> Settings:
-        """The settings that the environment gives.
+    def from_environment(cls, **given: Any) -> Settings:
+        """The settings that the environment gives, save those that are given.
 
         Raises:
-            SettingsError: A variable has a value that isn't allowed, or a name that isn't known.
+            SettingsError: A variable or a given value isn't allowed, or a variable's name isn't known.
         """
         _refuse_unknown_variables(cls)
         try:
-            return cls()
+            return cls(**given)
         except ValidationError as error:
-            raise SettingsError("\n".join(_explain(cls, detail) for detail in error.errors())) from error
+            raise SettingsError("\n".join(_explain(cls, detail, given) for detail in error.errors())) from error
 
     @property
     def sampling(self) -> Sampling:
@@ -169,9 +170,10 @@ def _refuse_unknown_variables(cls: type[Settings]) -> None:
             raise SettingsError(f"Unknown setting {name}. Did you mean {nearest}? Known: {', '.join(known)}.")
 
 
-def _explain(cls: type[Settings], detail: Any) -> str:
+def _explain(cls: type[Settings], detail: Any, given: Mapping[str, Any]) -> str:
     if not detail["loc"]:
         return str(detail["msg"]).removeprefix("Value error, ") + "."
     field = str(detail["loc"][0])
+    name = field if field in given else variable_name(field)
     meaning = cls.model_fields[field].description
-    return f"{variable_name(field)}={detail['input']!r} is not allowed: {detail['msg']}. It means: {meaning}"
+    return f"{name}={detail['input']!r} is not allowed: {detail['msg']}. It means: {meaning}"
