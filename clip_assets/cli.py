@@ -45,6 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="what is stored of each partition, and whether it is up to date")
     status.set_defaults(run=_status)
 
+    show = commands.add_parser("show", help="what is stored of one video: source, speed, cuts, what it shows when")
+    show.add_argument("key", metavar="KEY", help="the partition's key: the video's path below the library")
+    show.add_argument("--html", type=Path, metavar="FILE", help="write one page with the pictures instead")
+    show.set_defaults(run=_show)
+
     demo = commands.add_parser("demo", help="materialize the bundled clips and print what each frame shows")
     demo.set_defaults(run=_demo)
 
@@ -83,6 +88,25 @@ def _status(arguments: argparse.Namespace) -> int:
     with open_instance() as instance:
         for part in status_report(settings, registered(instance), failures(instance)):
             console.print(part, soft_wrap=True)
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from clip_assets.core.store import Store
+    from clip_assets.settings import Settings, load_env_file
+    from clip_assets.show import as_page, as_text, sections
+
+    load_env_file()
+    parts = sections(Store(Settings.from_environment().output), arguments.key)
+    if arguments.html:
+        arguments.html.write_text(as_page(arguments.key, parts), encoding="utf-8")
+        sys.stdout.write(f"{arguments.html}\n")
+        return 0
+    console = Console()
+    for part in as_text(arguments.key, parts):
+        console.print(part, soft_wrap=True)
     return 0
 
 

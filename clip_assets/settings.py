@@ -107,6 +107,9 @@ class Settings(BaseSettings):
         default=60.0, gt=0, allow_inf_nan=False, description="Seconds without a frame after which a decoder is stopped."
     )
 
+    pictures: Literal["on", "off"] = Field(
+        default="on", description="Contact sheets and plots for the UI: on, or off to save time and space."
+    )
     videos_per_run: int = Field(default=16, ge=1, description="Videos that share a run, and so one loaded model.")
     sensor: Literal["off", "on"] = Field(
         default="off", description="Whether the sensors run without being switched on in the UI."

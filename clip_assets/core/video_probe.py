@@ -12,7 +12,7 @@ import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.records import VideoProbe
-from clip_assets.core.video_container import decoded_frames, open_video, packets_of
+from clip_assets.core.video_container import REMEDY, decoded_frames, open_video, packets_of
 from clip_assets.core.video_damage import container_damage
 from clip_assets.core.video_nal import NalFormat
 from clip_assets.core.video_rgb import clockwise_rotation
@@ -71,13 +71,13 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
     with open_video(path, timeout_seconds) as (container, stream):
         seen = _demux(container, stream)
         if seen.first_frame is None:
-            raise VideoUnreadableError(f"{path}: none of its {len(seen.pts)} frames can be decoded")
+            raise VideoUnreadableError(f"{path}: none of its {len(seen.pts)} frames can be decoded; {REMEDY}")
         if _packets_tell_frames(seen, stream):
             ticks, keyframes = _times_of_packets(seen)
         else:
             ticks, keyframes = _times_by_decoding(path, timeout_seconds), np.zeros(0, dtype=np.int64)
         if len(ticks) == 0:
-            raise VideoUnreadableError(f"{path}: none of its frames is ever on screen")
+            raise VideoUnreadableError(f"{path}: none of its frames is ever on screen; {REMEDY}")
         end = _end(stream, seen, ticks)
         rotation = clockwise_rotation(seen.first_frame)
         size = seen.first_frame.width, seen.first_frame.height
