@@ -127,15 +127,25 @@ def decode(
     video = source if isinstance(source, VideoProbe) else probe(source, timeout_seconds=timeout_seconds)
     indices = np.asarray(indices, dtype=np.int64)
     _check_indices(video, indices)
-    if video.damage and on_damage == "fail":
-        raise VideoDamagedError(
-            f'{video.path}: {video.damage}; repair the file, or keep what decodes with on_damage="keep"'
-        )
+    if on_damage == "fail":
+        check_whole(video)
     if on_damage not in get_args(OnDamage):
         raise SettingsError(f'on_damage is "{on_damage}"; allowed are "fail" and "keep"')
     make = _decoder(decoder)
     frames = make(video, indices, keep=on_damage == "keep", timeout_seconds=timeout_seconds, threads=threads)
     return FrameStream(video, decoder, frames)
+
+
+def check_whole(video: VideoProbe) -> None:
+    """Refuse a video that its container shows to be damaged, before anything is decoded.
+
+    Raises:
+        VideoDamagedError: It is cut off, or packets of it are broken or lost.
+    """
+    if video.damage:
+        raise VideoDamagedError(
+            f'{video.path}: {video.damage}; repair the file, or keep what decodes with on_damage="keep"'
+        )
 
 
 def _decoder(name: str) -> Callable[..., VideoDecoder]:

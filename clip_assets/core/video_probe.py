@@ -92,6 +92,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             rotation=rotation,
             pts=ticks - ticks[0],
             end_pts=end - int(ticks[0]),
+            packets_end_pts=max(seen.ends.get(stream.index, end), int(ticks[-1]) + 1) - int(ticks[0]),
             start_pts=int(ticks[0]),
             time_base=time_base,
             fps=_average_fps(stream, len(ticks), (end - int(ticks[0])) * time_base),
