@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 from upath import UPath
 
 from clip_assets.core.errors import ResultMissingError, StoreError
@@ -18,6 +18,7 @@ from clip_assets.core.pictures import Picture
 from clip_assets.core.records import RECORD_TYPES, Record
 from clip_assets.core.store import Store
 from clip_assets.core.store_keys import escape_key
+from clip_assets.liveness import Sign, signs_folder
 from clip_assets.work import Computed, Failed, Work
 
 
@@ -70,6 +71,8 @@ class StoredResults(Mapping[str, Any]):
 class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
     """Stores what a `Work` describes at ``<base_path>/<asset>/<partition key, escaped>/``."""
 
+    _sign: Sign | None = PrivateAttr(default=None)
+
     base_path: str = Field(description="Where results are stored: a folder, or any fsspec URL.")
 
     @property
@@ -83,8 +86,15 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         return Store(self.base_path, self.format)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Tell `UPathIOManager` where its paths begin."""
+        """Tell `UPathIOManager` where its paths begin, and others that the run's process lives."""
         dg.UPathIOManager.__init__(self, base_path=self.store.root)
+        if context.instance and context.run:
+            self._sign = Sign(signs_folder(context.instance, context.run.run_id))
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Take the sign of life down."""
+        if self._sign:
+            self._sign.take_down()
 
     def make_safe_partition_path(self, base_path: UPath, partition: str) -> UPath:
         """The partition's folder: no key leaves ``base_path`` or shares the folder of another."""

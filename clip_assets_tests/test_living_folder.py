@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from clip_assets_tests.platform import ASSETS
 from clip_assets_tests.server import DagsterServer, dagster_dev, wait_until
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 100
+PATIENCE = 150
 
 PARTITIONS = """
 query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
@@ -141,12 +143,16 @@ def active(server: DagsterServer) -> list[Any]:
     return runs
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_a_folder_and_its_features_stay_in_step(tmp_path: Path) -> None:
-    folder = Folder(tmp_path)
+    live(Folder(tmp_path))
+
+
+def live(folder: Folder) -> None:
+    """Drop, copy slowly, break, change, mend and remove videos; look at what became of each."""
     folder.put(corpus.constant_rate, "a.mp4", "deep/b.mkv.mp4", "c.mp4", "d.mp4")
     folder.put(corpus.text_file, "broken.mp4")
-    slow = folder.copy_slowly(corpus.variable_rate(tmp_path / "slow.mp4").path, "slow.mp4", seconds=8)
+    slow = folder.copy_slowly(corpus.variable_rate(folder.home / "slow.mp4").path, "slow.mp4", seconds=8)
     good = {"a.mp4", "c.mp4", "d.mp4", "deep/b.mkv.mp4", "slow.mp4"}
     with dagster_dev(folder.home, folder.environment) as server:
         slow.join()
@@ -168,4 +174,35 @@ def test_a_folder_and_its_features_stay_in_step(tmp_path: Path) -> None:
                 assert folder.store.verify(asset, key) == []
                 stale = server.query(STALE, key={"path": [asset]}, partition=key)["assetNodeOrError"]
                 assert (stale["staleStatus"], stale["staleCauses"]) == ("FRESH", []), (asset, key)
-        assert made_from(folder.store, "a.mp4", tmp_path / "videos" / "d.mp4")
+        assert made_from(folder.store, "a.mp4", folder.videos / "d.mp4")
+
+
+def cut_the_power(server: DagsterServer) -> None:
+    """Kill everything at once, the run too."""
+    os.killpg(server.process_group, signal.SIGKILL)
+
+
+def crash_and_recover(folder: Folder, kill: Callable[[DagsterServer], None], after: int) -> None:
+    """Kill when so many videos of a batch of 40 have features, start again, and look at what became of each."""
+    keys = {f"{number:02}.mp4" for number in range(40)}
+    folder.environment["CLIP_ASSETS_VIDEOS_PER_RUN"] = "40"
+    folder.put(corpus.constant_rate, *sorted(keys))
+    features = folder.output / "clip_features"
+    with dagster_dev(folder.home, folder.environment) as server:
+        wait_until(lambda: len(list(features.glob("*/manifest.json"))) >= after, PATIENCE, "a part of the batch")
+        kill(server)
+    made = {path: path.stat().st_mtime_ns for path in features.glob("*/manifest.json")}
+    with dagster_dev(folder.home, folder.environment) as server:
+        wait_for(server, keys, set())
+        wait_until(lambda: not active(server), PATIENCE, "the last run")
+    assert len(made) >= after
+    assert {path: path.stat().st_mtime_ns for path in made} == made, "what was stored was computed again"
+    for key in keys:
+        assert made_from(folder.store, key, folder.videos / key)
+        for asset in ASSETS:
+            assert folder.store.verify(asset, key) == []
+
+
+@pytest.mark.timeout(400)
+def test_after_the_power_fails_in_mid_batch_only_what_is_missing_is_computed(tmp_path: Path) -> None:
+    crash_and_recover(Folder(tmp_path), cut_the_power, after=random.randint(1, 30))
