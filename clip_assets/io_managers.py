@@ -1,5 +1,6 @@
 """Between assets and the store: what is stored already is recognised, the rest is computed and stored as it comes."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -10,9 +11,10 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 from upath import UPath
 
-from clip_assets.core.errors import ResultMissingError
+from clip_assets.core.errors import ResultMissingError, StoreError
 from clip_assets.core.identity import digest
 from clip_assets.core.manifest import MANIFEST_NAME, Format, Manifest
+from clip_assets.core.pictures import Picture
 from clip_assets.core.records import RECORD_TYPES, Record
 from clip_assets.core.store import Store
 from clip_assets.core.store_keys import escape_key
@@ -49,10 +51,21 @@ class StoredResults(Mapping[str, Any]):
         Raises:
             ResultMissingError: Nothing whole is stored for it.
         """
+        return self._manifest(key).parameters
+
+    def summary(self, key: str) -> Mapping[str, Any]:
+        """What there is to show of a partition.
+
+        Raises:
+            ResultMissingError: Nothing whole is stored for it.
+        """
+        return self._manifest(key).summary
+
+    def _manifest(self, key: str) -> Manifest:
         manifest = self._store.manifest(self._asset, key)
         if manifest is None:
             raise ResultMissingError(f"No {self._asset} is stored for {key!r}. Materialize {self._asset} for it first.")
-        return manifest.parameters
+        return manifest
 
 
 class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
@@ -143,17 +156,26 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             data_version=digest(result.parameters),
             parameters=result.parameters,
             summary=result.summary,
+            pictures=result.pictures,
         )
 
     def _report(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> None:
         """Put what is known of a stored partition into its materialization event."""
         path = self.store.path(manifest.asset, manifest.partition_key)
         metadata = {
+            **{picture.name: _as_markdown(picture) for picture in self._pictures(context, manifest)},
+            **work.describe(manifest.summary),
             "path": dg.MetadataValue.path(str(path)),
             "created": dg.MetadataValue.timestamp(datetime.fromisoformat(manifest.created)),
-            **work.describe(manifest.summary),
         }
         _add_metadata(context, manifest.partition_key, metadata)
+
+    def _pictures(self, context: dg.OutputContext, manifest: Manifest) -> list[Picture]:
+        try:
+            return self.store.pictures(manifest)
+        except StoreError as error:  # the result counts
+            context.log.warning(f"{manifest.partition_key}: pictures can't be shown: {error}")
+            return []
 
 
 class NumpyIOManager(StoreIOManager):
@@ -183,6 +205,12 @@ def _add_metadata(context: dg.OutputContext, partition_key: str, metadata: Mappi
     step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(
         asset_key=context.asset_key, partition_key=partition_key, metadata=metadata
     )
+
+
+def _as_markdown(picture: Picture) -> dg.MarkdownMetadataValue:
+    """The picture itself, and below it what it shows, in words."""
+    words = re.sub(r"([^\w\s.,:;%()-])", r"\\\1", " ".join(picture.alt.split()))
+    return dg.MetadataValue.md(f"![{words}]({picture.data_url})\n\n{words}")
 
 
 def _failure(failed: Mapping[str, Exception], of: int) -> dg.Failure:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -47,7 +48,7 @@ def _absolute_unless_url(location: str) -> str:
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-DeviceIds = Literal["auto", "cpu"] | list[Annotated[int, Field(ge=0)]]
+DeviceIds = Literal["auto", "cpu"] | list[Annotated[int, Field(ge=0)] | Literal["cpu"]]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 
@@ -106,6 +107,9 @@ class Settings(BaseSettings):
         default=60.0, gt=0, allow_inf_nan=False, description="Seconds without a frame after which a decoder is stopped."
     )
 
+    pictures: Literal["on", "off"] = Field(
+        default="on", description="Contact sheets and plots for the UI: on, or off to save time and space."
+    )
     videos_per_run: int = Field(default=16, ge=1, description="Videos that share a run, and so one loaded model.")
     sensor: Literal["off", "on"] = Field(
         default="off", description="Whether the sensors run without being switched on in the UI."
@@ -126,17 +130,17 @@ class Settings(BaseSettings):
         return self
 
     @classmethod
-    def from_environment(cls) -> Settings:
-        """The settings that the environment gives.
+    def from_environment(cls, **given: Any) -> Settings:
+        """The settings that the environment gives, save those that are given.
 
         Raises:
-            SettingsError: A variable has a value that isn't allowed, or a name that isn't known.
+            SettingsError: A variable or a given value isn't allowed, or a variable's name isn't known.
         """
         _refuse_unknown_variables(cls)
         try:
-            return cls()
+            return cls(**given)
         except ValidationError as error:
-            raise SettingsError("\n".join(_explain(cls, detail) for detail in error.errors())) from error
+            raise SettingsError("\n".join(_explain(cls, detail, given) for detail in error.errors())) from error
 
     @property
     def sampling(self) -> Sampling:
@@ -177,9 +181,10 @@ def _refuse_unknown_variables(cls: type[Settings]) -> None:
             raise SettingsError(f"Unknown setting {name}. Did you mean {nearest}? Known: {', '.join(known)}.")
 
 
-def _explain(cls: type[Settings], detail: Any) -> str:
+def _explain(cls: type[Settings], detail: Any, given: Mapping[str, Any]) -> str:
     if not detail["loc"]:
         return str(detail["msg"]).removeprefix("Value error, ") + "."
     field = str(detail["loc"][0])
+    name = field if field in given else variable_name(field)
     meaning = cls.model_fields[field].description
-    return f"{variable_name(field)}={detail['input']!r} is not allowed: {detail['msg']}. It means: {meaning}"
+    return f"{name}={detail['input']!r} is not allowed: {detail['msg']}. It means: {meaning}"

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.core.identity import digest
+from clip_assets.core.pictures import Picture
 from clip_assets.core.records import Record
 
 
@@ -24,12 +25,14 @@ class Computed:
         record: The result.
         parameters: What the record's bytes depend on, as plain JSON values.
         summary: What to show of it, as plain JSON values; stored beside it.
+        pictures: What to look at; stored beside it.
     """
 
     key: str
     record: Record
     parameters: Mapping[str, Any]
     summary: Mapping[str, Any]
+    pictures: Sequence[Picture] = ()
 
 
 @dataclass(frozen=True, eq=False)

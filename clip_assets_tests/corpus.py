@@ -235,7 +235,7 @@ def open_gop(path: Path) -> Clip:
 
 def intra_refresh(path: Path) -> Clip:
     """Recovery points in place of key frames: no picture after the first is whole by itself."""
-    params = "keyint=8:bframes=0:intra-refresh=1:threads=1"
+    params = "keyint=8:scenecut=0:bframes=0:intra-refresh=1:threads=1"
     return write(path, Recipe(options={"preset": "veryfast", "x264-params": params}))
 
 
@@ -301,6 +301,36 @@ def mpeg4(path: Path) -> Clip:
 def mpeg2(path: Path) -> Clip:
     """MPEG-2 with B-frames."""
     return write(path, Recipe(codec="mpeg2video", options={"bf": "2", "g": "8", "q": "3", "flags": "+qscale"}))
+
+
+def mpeg1(path: Path) -> Clip:
+    """MPEG-1."""
+    return write(path, Recipe(codec="mpeg1video", options={"g": "8", "q": "3", "flags": "+qscale"}))
+
+
+def wmv(path: Path) -> Clip:
+    """Windows Media Video 8."""
+    return write(path, Recipe(codec="wmv2", options={"g": "8", "q": "3", "flags": "+qscale"}))
+
+
+def mjpeg(path: Path) -> Clip:
+    """A JPEG for each frame."""
+    return write(path, Recipe(codec="mjpeg", pix_fmt="yuvj420p", full_range=True))
+
+
+def gif(path: Path) -> Clip:
+    """An animated GIF."""
+    return write(path, Recipe(codec="gif", pix_fmt="rgb8"))
+
+
+def fragmented(path: Path) -> Clip:
+    """An mp4 without an index for the whole file, as streaming servers and cameras write it."""
+    return write(path, Recipe(options=X264_B_FRAMES, container_options={"movflags": "frag_keyframe+empty_moov"}))
+
+
+def ten_bit(path: Path) -> Clip:
+    """H.264 with 10 bits a sample."""
+    return write(path, Recipe(options=X264, pix_fmt="yuv420p10le"))
 
 
 def edit_list(path: Path, cut: int = 11) -> Clip:

@@ -91,8 +91,8 @@ def test_metadata_tells_frames_model_device_and_speed(platform: Platform) -> Non
     for name in ("decode_seconds", "preprocess_seconds", "encode_seconds", "seconds", "frames_per_second"):
         assert shown[name] > 0
     records = metadata(result, "text_match")["stretches"].records
-    assert {record.data["text"] for record in records} <= {"a red circle", "a blue square"}
-    assert records[0].data["from_ms"] == 0.0
+    assert {record.data["sentence"] for record in records} <= {"a red circle", "a blue square"}
+    assert records[0].data["from_seconds"] == 0.0
 
 
 def test_what_is_stored_is_recognised_without_touching_video_or_model(platform: Platform) -> None:

@@ -2,45 +2,49 @@
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import dagster as dg
+import numpy as np
 
-from clip_assets.assets.common import GROUP, OWNERS, ForceConfig, want_each
+from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
+from clip_assets.assets.common import ForceConfig, draw, numbers, table, want_each
 from clip_assets.core.decoding import PipelineOptions, VideoJob
 from clip_assets.core.errors import ClipAssetsError, VideoChangedError
 from clip_assets.core.model import ClipModel
+from clip_assets.core.pictures.analysis import changes, sparkline, standing_out
+from clip_assets.core.pictures.results import MAX_CUTS, change_over_time, similarity_over_time
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
+from clip_assets.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, speed_rows
 from clip_assets.io_managers import StoredResults
-from clip_assets.partitions import videos_partitions
+from clip_assets.progress import ProgressLog
 from clip_assets.resources import ClipModelResource, VideoLibrary
 from clip_assets.settings import Settings
 from clip_assets.work import Computed, Failed, Work
 
-DESCRIPTION = """One CLIP feature per sampled frame: the image encoder's raw output, not normalised.
+PICTURES = (similarity_over_time, change_over_time)
 
-| array | shape | dtype | unit |
-|---|---|---|---|
-| `clip` | (T, D) | float32 | feature; D is 512 for ViT-B/32 |
-| `timestamps_ms` | (T,) | float64 | ms, the sample's time |
-| `source_timestamps_ms` | (T,) | float64 | ms, when the encoded frame is on screen |
-| `indices` | (T,) | int64 | the encoded frame, 0-based in presentation order of the source |
-| `fps` | () | float64 | frames per second, the source's average rate |
-| `model_name`, `weights_sha256` | () | str | the model's identity |
-| `damage` | () | str | what is missing of a damaged video that was kept; else empty |
-"""
+INTRO = "One CLIP feature per sampled frame: the image encoder's raw output, not normalised."
+
+ARRAYS = [
+    ArrayDoc("clip", "(T, D)", "float32", "feature, no unit; D is 512 for ViT-B/32"),
+    ArrayDoc("timestamps_ms", "(T,)", "float64", "ms, the sample's time"),
+    ArrayDoc("source_timestamps_ms", "(T,)", "float64", "ms, when the encoded frame is on screen"),
+    ArrayDoc("indices", "(T,)", "int64", "the encoded frame, 0-based in presentation order of the source"),
+    ArrayDoc("fps", "()", "float64", "frames per second, the source's average rate"),
+    ArrayDoc("model_name", "()", "str", "the model's name"),
+    ArrayDoc("weights_sha256", "()", "str", "SHA-256 of the weights' file: the model's identity"),
+    ArrayDoc("damage", "()", "str", "what is missing of a damaged video that was kept; else empty"),
+]
 
 
 def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
     """The asset; decoder and handling of damage are the deployment's."""
 
     @dg.asset(
-        partitions_def=videos_partitions,
-        group_name=GROUP,
-        owners=OWNERS,
-        kinds={"numpy", "pytorch"},
-        description=DESCRIPTION,
-        backfill_policy=dg.BackfillPolicy.multi_run(settings.videos_per_run),
+        kinds={"openai", "pytorch", "numpy"},
+        **catalogue_entry("clip_features", settings, INTRO, ARRAYS, stage="encoding"),
     )
     def clip_features(
         context: dg.AssetExecutionContext,
@@ -66,16 +70,22 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
                         unreadable.append(Failed(key, error))
 
             models = clip_model.models()
-            for extracted in extract_features(jobs(), models, options):
+            progress = ProgressLog(context.log.info, len(keys), _frames_to_encode(keys, frame_indices))
+            for extracted in extract_features(jobs(), models, options, progress.add_frames):
                 key = extracted.job.key
                 if isinstance(extracted, ExtractionFailed):
                     yield Failed(key, extracted.error)
                 else:
                     summary = _summary(extracted, models, options)
-                    yield Computed(key, extracted.features, wanted[key], summary)
+                    pictures = []
+                    if settings.pictures == "on":
+                        shown = (partial(picture, extracted.features) for picture in PICTURES)
+                        pictures = draw(context.log, key, *shown)
+                    yield Computed(key, extracted.features, wanted[key], summary, pictures)
+                progress.add_video()
             yield from unreadable
 
-        return Work(wanted, failed, compute, describe=dict, force=config.force).output()
+        return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
 
     return clip_features
 
@@ -90,9 +100,17 @@ def _unchanged(key: str, frame_indices: StoredResults, library: VideoLibrary) ->
     return sampled
 
 
+def _frames_to_encode(keys: Sequence[str], frame_indices: StoredResults) -> int:
+    """How many frames will be encoded: a frame that is sampled several times counts once."""
+    summaries = [frame_indices.summary(key) for key in keys]
+    return sum(min(summary["frames"], summary["source_frames"]) for summary in summaries)
+
+
 def _summary(extracted: Extracted, models: Sequence[ClipModel], options: PipelineOptions) -> Mapping[str, Any]:
     features, seconds = extracted.features, extracted.seconds
     frames, width = features.clip.shape
+    norms = np.linalg.norm(features.clip, axis=1)
+    change = changes(features.clip)
     return {
         "frames": frames,
         "feature_width": width,
@@ -108,4 +126,17 @@ def _summary(extracted: Extracted, models: Sequence[ClipModel], options: Pipelin
         "encode_seconds": seconds.encode,
         "seconds": seconds.elapsed,
         "frames_per_second": frames / seconds.elapsed,
+        "norms": [round(float(norm), 3) for norm in (norms.min(), norms.mean(), norms.max())],
+        "change": sparkline(change, 60, 0.0, float(change.max(initial=0.0))),
+        "cuts_seconds": (features.timestamps_ms[1:][standing_out(change, MAX_CUTS)] / 1000).tolist(),
+    }
+
+
+def _describe(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    measured = [name for name, value in summary.items() if isinstance(value, int | float)]
+    return {
+        "features": table(FACT_COLUMNS, feature_rows(summary)),
+        "speed": table(SPEED_COLUMNS, speed_rows(summary)),
+        **numbers(summary, *measured),
+        **{name: summary[name] for name in ("model", "weights_sha256", "precision", "device", "decoder", "damage")},
     }

@@ -1,12 +1,14 @@
-"""What the assets share: how they are grouped, run in batches, and say what is wanted."""
+"""What the assets share: how they say what is wanted, make pictures, and show a summary."""
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from clip_assets.core.errors import ClipAssetsError
+from clip_assets.core.pictures import Picture
 
 GROUP = "clip"
 OWNERS = ["team:clip-assets"]
@@ -30,3 +32,34 @@ def want_each(
         except ClipAssetsError as error:
             failed[key] = error
     return wanted, failed
+
+
+def draw(log: logging.Logger, key: str, *pictures: Callable[[], Picture]) -> list[Picture]:
+    """The pictures of a partition; one that can't be made is a warning with the reason, for the result counts."""
+    made = []
+    for picture in pictures:
+        try:
+            made.append(picture())
+        except Exception as error:  # noqa: BLE001 - whatever breaks a picture (a font, a codec, odd numbers) is no failure
+            log.warning(f"{key}: a picture is missing: {type(error).__name__}: {error}")
+    return made
+
+
+def numbers(summary: Mapping[str, Any], *names: str) -> dict[str, int | float]:
+    """Numbers of a summary that the UI plots over materializations, with four digits where they are measured."""
+    return {
+        name: float(f"{summary[name]:.4g}") if isinstance(summary[name], float) else summary[name] for name in names
+    }
+
+
+def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> dg.TableMetadataValue:
+    """A table of the UI.
+
+    Args:
+        columns: For each column its type and, after a comma, its meaning.
+        rows: A value of plain Python for each column.
+    """
+    split = {name: words.partition(", ") for name, words in columns.items()}
+    schema = [dg.TableColumn(name, kind, description=meaning or None) for name, (kind, _, meaning) in split.items()]
+    records = [dg.TableRecord(dict(zip(columns, row, strict=True))) for row in rows]
+    return dg.MetadataValue.table(records, dg.TableSchema(schema))

@@ -2,34 +2,40 @@
 
 import time
 from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from clip_assets.assets.common import GROUP, OWNERS, ForceConfig, want_each
+from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
+from clip_assets.assets.common import ForceConfig, draw, numbers, table, want_each
 from clip_assets.assets.video import video
 from clip_assets.core.errors import ClipAssetsError
+from clip_assets.core.pictures.analysis import frame_spacing
+from clip_assets.core.pictures.results import sampled_frames
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.sampling import FrameSelection, Sampling, sample
-from clip_assets.core.video import probe
-from clip_assets.partitions import videos_partitions
+from clip_assets.core.video import check_whole, probe
+from clip_assets.facts import FACT_COLUMNS, source_rows
+from clip_assets.progress import ProgressLog
 from clip_assets.resources import VideoLibrary
 from clip_assets.settings import Settings
 from clip_assets.work import Computed, Failed, Work
 
-DESCRIPTION = """Which frames of the video are sampled, and when each is on screen.
+INTRO = """Which frames of the video are sampled, and when each is on screen. Cheap: look at the contact sheet of a
+partition before you spend time on features."""
 
-| array | shape | dtype | unit |
-|---|---|---|---|
-| `indices` | (T,) | int64 | frame, 0-based in presentation order of the source |
-| `timestamps_ms` | (T,) | float64 | ms, the sample's time |
-| `source_timestamps_ms` | (T,) | float64 | ms, when that frame is on screen |
-| `fps` | () | float64 | frames per second, the source's average rate |
-| `frame_count` | () | int64 | frames of the source |
-| `width`, `height` | () | int64 | pixels, after rotation |
-| `duration_ms` | () | float64 | ms, to the end of the source's last frame |
-"""
+ARRAYS = [
+    ArrayDoc("indices", "(T,)", "int64", "frame, 0-based in presentation order of the source"),
+    ArrayDoc("timestamps_ms", "(T,)", "float64", "ms, the sample's time"),
+    ArrayDoc("source_timestamps_ms", "(T,)", "float64", "ms, when that frame is on screen"),
+    ArrayDoc("fps", "()", "float64", "frames per second, the source's average rate"),
+    ArrayDoc("frame_count", "()", "int64", "frames of the source"),
+    ArrayDoc("width", "()", "int64", "pixels of the source, after rotation"),
+    ArrayDoc("height", "()", "int64", "pixels of the source, after rotation"),
+    ArrayDoc("duration_ms", "()", "float64", "ms, to the end of the source's last frame"),
+]
 
 
 def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
@@ -50,13 +56,9 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
         )
 
     @dg.asset(
-        partitions_def=videos_partitions,
         deps=[video],
-        group_name=GROUP,
-        owners=OWNERS,
-        kinds={"numpy", "ffmpeg"},
-        description=DESCRIPTION,
-        backfill_policy=dg.BackfillPolicy.multi_run(settings.videos_per_run),
+        kinds={"python", "numpy"},
+        **catalogue_entry("frame_indices", settings, INTRO, ARRAYS, stage="sampling"),
     )
     def frame_indices(
         context: dg.AssetExecutionContext, config: SamplingConfig, library: VideoLibrary
@@ -68,17 +70,25 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
         )
 
         def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
+            progress = ProgressLog(context.log.info, len(keys))
             for key in keys:
                 began = time.perf_counter()
                 try:
-                    source = probe(library.path(key))
+                    source = probe(library.path(key), timeout_seconds=settings.video_timeout)
+                    if settings.on_damage == "fail":
+                        check_whole(source)
                     frames = sample(source, sampling)
                 except ClipAssetsError as error:
                     yield Failed(key, error)
                 else:
-                    yield Computed(key, frames, wanted[key], _summary(source, frames, time.perf_counter() - began))
+                    summary = _summary(source, frames, time.perf_counter() - began)
+                    pictures = []
+                    if settings.pictures == "on":
+                        pictures = draw(context.log, key, partial(sampled_frames, source, frames))
+                    yield Computed(key, frames, wanted[key], summary, pictures)
+                progress.add_video()
 
-        return Work(wanted, failed, compute, describe=dict, force=config.force).output()
+        return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
 
     return frame_indices
 
@@ -93,5 +103,14 @@ def _summary(source: VideoProbe, frames: FrameIndices, seconds: float) -> Mappin
         "rotation": source.rotation,
         "codec": source.codec,
         "container": source.container,
+        "frame_spacing": frame_spacing(source.timestamps_ms),
         "seconds": seconds,
+        "frames_per_second": len(frames.indices) / seconds,
+    }
+
+
+def _describe(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "source": table(FACT_COLUMNS, source_rows(summary)),
+        **numbers(summary, "frames", "source_frames", "fps", "duration_seconds", "seconds", "frames_per_second"),
     }

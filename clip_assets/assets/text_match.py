@@ -3,35 +3,42 @@
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from clip_assets.assets.common import GROUP, OWNERS, ForceConfig, want_each
+from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
+from clip_assets.assets.common import ForceConfig, draw, numbers, table, want_each
 from clip_assets.core.classes import default_texts
-from clip_assets.core.errors import ClipAssetsError, ModelError
+from clip_assets.core.errors import ClipAssetsError, ModelError, VideoChangedError
 from clip_assets.core.matching import match_texts, stretches, text_parameters
-from clip_assets.core.records import TextMatch
+from clip_assets.core.pictures import Picture
+from clip_assets.core.pictures.analysis import sparkline, strongest
+from clip_assets.core.pictures.results import MAX_SENTENCES, best_frames, probabilities_over_time
+from clip_assets.core.records import ClipFeatures, TextMatch
+from clip_assets.core.video import probe
+from clip_assets.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, stretch_rows
 from clip_assets.io_managers import StoredResults
-from clip_assets.partitions import videos_partitions
-from clip_assets.resources import ClipModelResource
+from clip_assets.progress import ProgressLog
+from clip_assets.resources import ClipModelResource, VideoLibrary
 from clip_assets.settings import Settings
 from clip_assets.work import Computed, Failed, Work
 
 MAX_STRETCHES = 50
 """Rows of the table of stretches that a materialization shows."""
 
-DESCRIPTION = """The probability that each sampled frame matches each sentence: softmax over the sentences of
-logit scale times cosine. Needs no video and no image encoder: other sentences cost nothing but this step.
+INTRO = """The probability that each sampled frame matches each sentence: softmax over the sentences of logit scale
+times cosine. Needs no video and no image encoder, so other sentences cost nothing but this step; the video is opened
+for the pictures alone."""
 
-| array | shape | dtype | unit |
-|---|---|---|---|
-| `texts` | (N,) | str | the sentences, in the order given |
-| `probabilities` | (T, N) | float64 | rows sum to 1 |
-| `logits` | (T, N) | float64 | logit scale times cosine |
-| `timestamps_ms` | (T,) | float64 | ms, the sample's time |
-"""
+ARRAYS = [
+    ArrayDoc("texts", "(N,)", "str", "the sentences, in the order given"),
+    ArrayDoc("probabilities", "(T, N)", "float64", "rows sum to 1"),
+    ArrayDoc("logits", "(T, N)", "float64", "logit scale times cosine"),
+    ArrayDoc("timestamps_ms", "(T,)", "float64", "ms, the sample's time"),
+]
 
 
 def build_text_match(settings: Settings) -> dg.AssetsDefinition:
@@ -46,17 +53,14 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
         )
 
     @dg.asset(
-        partitions_def=videos_partitions,
-        group_name=GROUP,
-        owners=OWNERS,
-        kinds={"numpy", "pytorch"},
-        description=DESCRIPTION,
-        backfill_policy=dg.BackfillPolicy.multi_run(settings.videos_per_run),
+        kinds={"openai", "pytorch", "numpy"},
+        **catalogue_entry("text_match", settings, INTRO, ARRAYS, stage="matching"),
     )
     def text_match(
         context: dg.AssetExecutionContext,
         config: TextMatchConfig,
         clip_features: StoredResults,
+        library: VideoLibrary,
         clip_model: ClipModelResource,
     ) -> dg.Output[Work]:
         texts = tuple(config.pred_texts or default_texts(clip_model.model_name))
@@ -68,6 +72,7 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
         def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
             model = clip_model.models()[0]
             text_features = model.encode_texts(texts)
+            progress = ProgressLog(context.log.info, len(keys))
             for key in keys:
                 began = time.perf_counter()
                 try:
@@ -76,7 +81,14 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
                 except ClipAssetsError as error:
                     yield Failed(key, error)
                 else:
-                    yield Computed(key, match, wanted[key], _summary(match, time.perf_counter() - began))
+                    summary = _summary(match, time.perf_counter() - began)
+                    pictures = []
+                    if settings.pictures == "on":
+                        source = wanted[key]["source"]
+                        best = partial(_best_frames, library, key, source, match, features)
+                        pictures = draw(context.log, key, partial(probabilities_over_time, match), best)
+                    yield Computed(key, match, wanted[key], summary, pictures)
+                progress.add_video()
 
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
 
@@ -102,10 +114,34 @@ def _summary(match: TextMatch, seconds: float) -> Mapping[str, Any]:
         "texts": len(match.texts),
         "stretches": [asdict(stretch) for stretch in found[:MAX_STRETCHES]],
         "stretch_count": len(found),
+        "lines": _lines(match),
         "seconds": seconds,
+        "frames_per_second": len(match.timestamps_ms) / seconds,
     }
 
 
+def _lines(match: TextMatch) -> list[tuple[str, str, float, float]]:
+    """The strongest sentences, each with its probability over time as text, its peak and the peak's time."""
+    lines = []
+    for place in strongest(match, MAX_SENTENCES):
+        probabilities = match.probabilities[:, place]
+        row = int(probabilities.argmax())
+        peak, seconds = probabilities[row].item(), match.timestamps_ms[row].item() / 1000
+        lines.append((match.texts[place], sparkline(probabilities, 40, 0, 1), round(peak, 4), round(seconds, 3)))
+    return lines
+
+
+def _best_frames(library: VideoLibrary, key: str, source: str, match: TextMatch, features: ClipFeatures) -> Picture:
+    """The best frame of each sentence, unless the video is another by now than the one that was encoded."""
+    if library.fingerprint(key) != source:
+        raise VideoChangedError(f"{library.path(key)} has changed since it was encoded.")
+    return best_frames(probe(library.path(key)), match, features.indices)
+
+
 def _describe(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    rows = [dg.TableRecord(stretch) for stretch in summary["stretches"]]
-    return {**summary, "stretches": dg.MetadataValue.table(rows)}
+    return {
+        "at_a_glance": at_a_glance(summary),
+        "over_time": table(LINE_COLUMNS, summary["lines"]),
+        "stretches": table(STRETCH_COLUMNS, stretch_rows(summary)),
+        **numbers(summary, "frames", "texts", "stretch_count", "seconds", "frames_per_second"),
+    }

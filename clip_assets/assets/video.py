@@ -12,7 +12,12 @@ DESCRIPTION = """A video of the library: a file that people put there. Its data 
 Register new files with `clip-assets add`, or let the sensor `video_library` do it."""
 
 
-@dg.observable_source_asset(partitions_def=videos_partitions, group_name=GROUP, description=DESCRIPTION)
+@dg.observable_source_asset(
+    partitions_def=videos_partitions,
+    group_name=GROUP,
+    description=DESCRIPTION,
+    tags={"dagster/kind/file": "", "modality": "video", "stage": "source"},
+)
 def video(context: dg.OpExecutionContext, library: VideoLibrary) -> dg.DataVersionsByPartition:
     """Observe the content of the partitions that were asked for, or of all; what can't be read is left out."""
     asked = context.has_partition_key or context.has_partition_key_range

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from clip_assets.core.preprocess import PREPROCESSING
-from clip_assets.core.records import FrameIndices
+from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.video import decode
 
 if TYPE_CHECKING:
@@ -38,11 +38,13 @@ class VideoJob:
         key: How the caller knows the video.
         path: The file.
         frames: The sampled frames.
+        probe: What is known of the video, if it was probed already; else it is probed again.
     """
 
     key: str
     path: Path
     frames: FrameIndices
+    probe: VideoProbe | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class DecodingThreads:
         decode_seconds = preprocess_seconds = 0.0
         try:
             with decode(
-                job.path,
+                job.probe or job.path,
                 distinct,
                 decoder=self._options.decoder,
                 on_damage=self._options.on_damage,

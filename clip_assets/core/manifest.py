@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 Format = Literal["numpy", "pickle"]
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
+PICTURE_SUFFIXES = (".jpg", ".png")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,21 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
+class StoredPicture:
+    """A picture that is stored beside a result, to look at; the result is whole without it.
+
+    Attributes:
+        size: Bytes.
+        sha256: Of the whole file, 64 hexadecimal digits.
+        alt: What it shows, in words.
+    """
+
+    size: int
+    sha256: str
+    alt: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What one stored result is. It is written last, so that a result without one isn't whole.
 
@@ -53,6 +69,7 @@ class Manifest:
         created: Time of writing, UTC, ISO 8601.
         arrays: For each field of the record its shape and dtype, in the record's order.
         files: For each file, by its name, its size and digest.
+        pictures: For each picture, by its file's name, what is known of it.
     """
 
     asset: str
@@ -65,6 +82,7 @@ class Manifest:
     created: str
     arrays: dict[str, StoredArray]
     files: dict[str, StoredFile]
+    pictures: dict[str, StoredPicture] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """The manifest as the bytes of ``manifest.json``."""
@@ -93,7 +111,8 @@ class Manifest:
         try:
             arrays = {name: StoredArray(tuple(v["shape"]), v["dtype"]) for name, v in content.pop("arrays").items()}
             files = {name: StoredFile(**v) for name, v in content.pop("files").items()}
-            manifest = cls(**content, arrays=arrays, files=files)
+            pictures = {name: StoredPicture(**v) for name, v in content.pop("pictures", {}).items()}
+            manifest = cls(**content, arrays=arrays, files=files, pictures=pictures)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"its fields aren't those of schema version {SCHEMA_VERSION} ({error})") from error
         if not manifest._is_sound():
@@ -106,6 +125,8 @@ class Manifest:
         words += [array.dtype for array in self.arrays.values()] + [file.sha256 for file in self.files.values()]
         counts = [length for array in self.arrays.values() for length in array.shape]
         counts += [file.size for file in self.files.values()]
+        words += [word for picture in self.pictures.values() for word in (picture.sha256, picture.alt)]
+        counts += [picture.size for picture in self.pictures.values()]
         return (
             all(isinstance(word, str) for word in words)
             and all(isinstance(count, int) and count >= 0 for count in counts)
@@ -113,7 +134,13 @@ class Manifest:
             and isinstance(self.summary, dict)
             and self.format in get_args(Format)
             and set(self.files) == set(file_names(self.format, self.asset, self.arrays))
+            and all(is_picture_name(name) for name in self.pictures)
         )
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of this name may hold a picture: an identifier and a known ending."""
+    return name.endswith(PICTURE_SUFFIXES) and name.rpartition(".")[0].isidentifier()
 
 
 def file_names(form: Format, asset: str, fields: dict[str, Any]) -> list[str]:

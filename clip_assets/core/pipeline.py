@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -65,7 +65,10 @@ class ExtractionFailed:
 
 
 def extract_features(
-    jobs: Iterable[VideoJob], models: Sequence[ClipModel], options: PipelineOptions
+    jobs: Iterable[VideoJob],
+    models: Sequence[ClipModel],
+    options: PipelineOptions,
+    on_encoded: Callable[[int], None] | None = None,
 ) -> Generator[Extracted | ExtractionFailed]:
     """Encode the sampled frames of many videos; results come in the order of ``jobs``.
 
@@ -76,6 +79,7 @@ def extract_features(
         jobs: Drawn from as work proceeds; may be lazy.
         models: Replicas of one model, which share the batches.
         options: See `PipelineOptions`.
+        on_encoded: Called with the number of frames of each batch that is encoded, for a display of progress.
     """
     preprocess = Preprocess(models[0].input_resolution)
     capacity = 2 * options.batch_size * len(models)
@@ -83,7 +87,7 @@ def extract_features(
         closing(_Encoders(models, preprocess)) as encoders,
         closing(DecodingThreads(jobs, preprocess, options, capacity)) as decoding,
     ):
-        yield from _Assembly(models[0], decoding, encoders, options.batch_size).results()
+        yield from _Assembly(models[0], decoding, encoders, options.batch_size, on_encoded).results()
 
 
 @dataclass(eq=False)
@@ -152,6 +156,7 @@ class _Assembly:
     decoding: DecodingThreads
     encoders: _Encoders
     batch_size: int
+    on_encoded: Callable[[int], None] | None = None
     videos: dict[int, _Video] = field(default_factory=dict)
     filling: list[PreparedFrame] = field(default_factory=list)
     pending: deque[_Batch] = field(default_factory=deque)
@@ -214,6 +219,8 @@ class _Assembly:
                 video.rows[frame.row] = features[position]
                 video.present[frame.row] = True
                 video.encode_seconds += seconds / len(batch.frames)
+        if self.on_encoded is not None:
+            self.on_encoded(len(batch.frames))
 
     def _complete_videos(self) -> Iterator[Extracted | ExtractionFailed]:
         while (video := self.videos.get(self.handed_over)) is not None and video.complete:

@@ -52,16 +52,18 @@ def frame_findings(frames: FrameIndices, parameters: Mapping[str, Any]) -> Itera
         frames: As stored.
         parameters: What they were made with, see `Sampling.parameters`.
     """
-    yield _within("sample times (ms)", frames.timestamps_ms, 0.0, frames.duration_ms, strictly=True)
+    # ffmpeg goes by the end of the last packet, of which some containers state up to a frame less.
+    slack = 1000 / frames.fps if parameters["frame_selection"] == "ffmpeg" else 0.0
+    yield _within("sample times (ms)", frames.timestamps_ms, 0.0, frames.duration_ms + slack, strictly=True)
     yield _within("frame indices", frames.indices, 0, frames.frame_count - 1, strictly=False)
     yield _within("source times (ms)", frames.source_timestamps_ms, 0.0, frames.duration_ms, strictly=False)
-    expected = _sample_count(frames, parameters)
+    least, most = _sample_count(frames, parameters)
     lengths = {len(frames.timestamps_ms), len(frames.source_timestamps_ms), len(frames.indices)}
     yield Finding(
         "samples",
         " and ".join(map(str, sorted(lengths))),
-        str(expected),
-        lengths == {expected},
+        str(least) if least == most else f"{least} to {most}",
+        len(lengths) == 1 and least <= min(lengths) <= most,
     )
 
 
@@ -132,15 +134,17 @@ def _within(what: str, values: NDArray[Any], low: float, high: float, *, strictl
     return Finding(what, seen, f"{order}, from {low:g} to at most {high:g}", ordered and inside)
 
 
-def _sample_count(frames: FrameIndices, parameters: Mapping[str, Any]) -> int:
-    """Number of samples by the sampling table."""
+def _sample_count(frames: FrameIndices, parameters: Mapping[str, Any]) -> tuple[int, int]:
+    """Least and greatest number of samples by the sampling table."""
     rate = parameters["extraction_fps"]
     if rate is None:
-        return int(parameters["extraction_total"] or frames.frame_count)
+        count = int(parameters["extraction_total"] or frames.frame_count)
+        return count, count
     exact = rate * frames.duration_ms / 1000
     if parameters["frame_selection"] == "ffmpeg":
-        return math.floor(_snapped(exact + 0.5))
-    return math.ceil(_snapped(exact))
+        return math.floor(_snapped(exact + 0.5)), math.floor(_snapped(exact + rate / frames.fps + 0.5))
+    count = math.ceil(_snapped(exact))
+    return count, count
 
 
 def _snapped(value: float) -> float:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from upath import UPath
 
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
-from clip_assets.core.manifest import MANIFEST_NAME, Format, Manifest, StoredFile
+from clip_assets.core.manifest import MANIFEST_NAME, Format, Manifest, StoredFile, StoredPicture
+from clip_assets.core.pictures import Picture
 from clip_assets.core.store_files import Files, LocalFiles, RemoteFiles
 from clip_assets.core.store_formats import decode_fields, encode_record
 from clip_assets.core.store_keys import escape_key
@@ -59,6 +60,7 @@ class Store:
         data_version: str,
         parameters: Mapping[str, Any],
         summary: Mapping[str, Any] | None = None,
+        pictures: Sequence[Picture] = (),
     ) -> Manifest:
         """Store a record in place of what was stored for this asset and key.
 
@@ -71,10 +73,11 @@ class Store:
             data_version: Digest of all that the record depends on.
             parameters: What it was made with, as plain JSON values.
             summary: What to show of it without reading it, as plain JSON values.
+            pictures: What to look at; the result is whole without them.
 
         Raises:
             StoreError: The files can't be written, or a field can't be stored.
-            SettingsError: ``asset`` or ``parameters`` isn't as above.
+            SettingsError: ``asset``, ``parameters`` or a picture's name isn't as it should be.
         """
         directory = self._directory(asset, key)
         arrays, files = encode_record(record, self.format, asset)
@@ -89,7 +92,9 @@ class Store:
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             arrays=arrays,
             files={name: StoredFile(len(data), _sha256(data)) for name, data in files.items()},
+            pictures={p.file_name: StoredPicture(len(p.data), _sha256(p.data), p.alt) for p in pictures},
         )
+        files |= {picture.file_name: picture.data for picture in pictures}
         with _reported("written", directory):
             self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()})
         return manifest
@@ -130,6 +135,20 @@ class Store:
         except ResultMissingError:
             return None
 
+    def pictures(self, manifest: Manifest) -> list[Picture]:
+        """The pictures of a stored result, in order; those that are gone or damaged are left out.
+
+        Raises:
+            StoreError: The files can't be read.
+        """
+        directory = self._directory(manifest.asset, manifest.partition_key)
+        read = {name: self._read(f"{directory}/{name}") for name in manifest.pictures}
+        return [
+            Picture(name, data, manifest.pictures[name].alt)
+            for name, data in read.items()
+            if data is not None and _sha256(data) == manifest.pictures[name].sha256
+        ]
+
     def verify(self, asset: str, key: str) -> list[str]:
         """What differs between the stored bytes and the manifest, one sentence per file; empty when all is well.
 
@@ -167,6 +186,7 @@ class Store:
         manifest = self.manifest(asset, key)
         if manifest is not None:
             files, _ = self._load_files(manifest)
+            files |= {picture.file_name: picture.data for picture in self.pictures(manifest)}
             directory = self._directory(asset, key, base=f"{self._base}/{TRASH}")
             with _reported("written", directory):
                 self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()})

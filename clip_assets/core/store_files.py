@@ -17,6 +17,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from clip_assets.core.manifest import PICTURE_SUFFIXES
+
 if sys.platform != "win32":
     import fcntl
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 # Names that end so are files of the store; a directory of a partition never does.
 TEMPORARY_SUFFIX = ".tmp"
-RESULT_SUFFIXES = (".npy", ".pkl")
+RESULT_SUFFIXES = (".npy", ".pkl", *PICTURE_SUFFIXES)
 
 _ABANDONED_SECONDS = 3600.0
 _LOCK_ATTEMPTS = 100

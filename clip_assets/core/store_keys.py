@@ -12,7 +12,7 @@ _RESERVED = re.compile(
       [\x00-\x1f\x7f-\x9f\ud800-\udfff]                           # control characters, unpaired surrogates
     | [%<>:"|?*\\]                                                # the escape itself, reserved on Windows
     | [. ]\Z                                                      # '.' and '..'; dropped by Windows
-    | \.(?=(?:npy|pkl|json|tmp)\Z)                                # names like those of the store's own files
+    | \.(?=(?:npy|pkl|jpg|png|json|tmp)\Z)                        # names like those of the store's own files
     | \A(?=(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)).       # devices on Windows
     """,
     re.VERBOSE | re.IGNORECASE,

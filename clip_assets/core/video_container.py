@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+REMEDY = "replace it with a whole copy of the video, or take it away"
+
 # Demuxers of the file types that the library registers. Playlists and scripts, which open other files, aren't among
 # them, and neither are pictures and subtitles, as which FFmpeg would read many a file that is no video.
 DEMUXERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,asf,flv,ogg,gif"
@@ -48,7 +50,7 @@ def open_video(path: Path, timeout_seconds: float) -> Iterator[tuple[InputContai
     except av.error.ExitError as error:
         raise VideoTimeoutError(f"{path}: opening took more than {timeout_seconds:g} s") from error
     except av.FFmpegError as error:
-        raise VideoUnreadableError(f"{path}: FFmpeg can't read this as a video: {error.strerror}") from error
+        raise VideoUnreadableError(f"{path}: FFmpeg can't read this as a video: {error.strerror}; {REMEDY}") from error
     with container:
         yield container, _video_stream(container, path)
 
@@ -60,9 +62,9 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
         if stream.disposition & Disposition.attached_pic:
             continue
         if stream.codec_context is None or stream.time_base is None:
-            raise VideoUnreadableError(f"{path}: FFmpeg has no decoder for its video stream")
+            raise VideoUnreadableError(f"{path}: FFmpeg has no decoder for its video stream; {REMEDY}")
         return stream
-    raise VideoUnreadableError(f"{path}: the file has no video stream")
+    raise VideoUnreadableError(f"{path}: the file has no video stream; {REMEDY}")
 
 
 def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:

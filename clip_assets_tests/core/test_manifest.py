@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from clip_assets.core.manifest import Manifest, StoredArray, StoredFile
+from clip_assets.core.manifest import Manifest, StoredArray, StoredFile, StoredPicture
 
 MANIFEST = Manifest(
     asset="clip_features",
@@ -15,6 +15,7 @@ MANIFEST = Manifest(
     created="2025-01-02T03:04:05.678+00:00",
     arrays={"clip": StoredArray((355, 512), "<f4"), "fps": StoredArray((), "<f8")},
     files={"clip.npy": StoredFile(727168, "ab" * 32), "fps.npy": StoredFile(136, "cd" * 32)},
+    pictures={"change.png": StoredPicture(20_000, "ef" * 32, "change from frame to frame")},
 )
 
 
@@ -80,6 +81,10 @@ def test_another_schema_version_is_named_with_the_way_out(version):
         {"files": {"clip.npy": {"size": 1}, "fps.npy": {"size": 1}}},
         {"files": {"clip.npy": {"size": "1", "sha256": ""}, "fps.npy": {"size": 1, "sha256": ""}}},
         {"files": {"clip.npy": {"size": 1, "sha256": ""}, "../fps.npy": {"size": 1, "sha256": ""}}},
+        {"pictures": []},
+        {"pictures": {"../change.png": {"size": 1, "sha256": "", "alt": ""}}},
+        {"pictures": {"change.svg": {"size": 1, "sha256": "", "alt": ""}}},
+        {"pictures": {"change.png": {"size": 1, "sha256": "", "alt": None}}},
     ],
 )
 def test_values_of_the_wrong_kind_are_refused(changes):
@@ -100,3 +105,9 @@ def test_no_file_outside_the_directory_is_ever_named():
     )
     with pytest.raises(ValueError, match="identifiers"):
         Manifest.from_json(forged)
+
+
+def test_a_manifest_from_before_there_were_pictures_is_read():
+    content = json.loads(MANIFEST.to_json())
+    del content["pictures"]
+    assert Manifest.from_json(json.dumps(content).encode()).pictures == {}

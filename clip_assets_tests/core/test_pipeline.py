@@ -108,6 +108,13 @@ def test_a_frame_that_repeats_is_encoded_once(model: ClipModel, clip: Path) -> N
     assert sum(counting.batches) == video.frames.frame_count
 
 
+def test_the_frames_encoded_so_far_are_told(model: ClipModel, clip: Path) -> None:
+    told: list[int] = []
+    jobs = [job(clip, str(number), Sampling(extraction_total=10)) for number in range(3)]
+    list(extract_features(jobs, [model], PipelineOptions(batch_size=16), on_encoded=told.append))
+    assert told == [16, 14]
+
+
 def test_more_short_videos_than_may_be_ahead_do_not_wait_for_a_full_batch(model: ClipModel, clip: Path) -> None:
     single = job(clip, sampling=Sampling(extraction_total=1))
     results = extract([single] * (2 * VIDEOS_AHEAD + 1), model, batch_size=1000)

@@ -67,8 +67,8 @@ def test_whatever_sampling_gives_is_found_sound(durations: list[int], time_base:
     ticks = np.cumsum([0, *durations])
     video = VideoProbe(
         path=Path("v.mp4"), container="mp4", codec="h264", width=96, height=64, rotation=0, pts=ticks[:-1],
-        end_pts=int(ticks[-1]), start_pts=0, time_base=time_base, fps=25.0, has_edit_list=False,
-        keyframes=np.array([0]),
+        end_pts=int(ticks[-1]), packets_end_pts=int(ticks[-1]), start_pts=0, time_base=time_base, fps=25.0,
+        has_edit_list=False, keyframes=np.array([0]),
     )  # fmt: skip
     try:
         frames = sample(video, sampling)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
+from clip_assets.core.pictures import Picture
 from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
 from clip_assets.core.store import TRASH, Store
 
@@ -199,6 +200,49 @@ def test_a_pickle_that_runs_code_is_refused_though_its_digest_fits(tmp_path):
     (directory / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ResultCorruptError, match=r"names (posix|nt)\.getcwd, which is refused"):
         store.read(ASSET, KEY, ClipFeatures)
+
+
+PICTURES = [Picture("sheet.jpg", b"sheet's bytes", "two frames"), Picture("change.png", b"plot", "a line")]
+
+
+def write_with_pictures(store, pictures=PICTURES):
+    return store.write(ASSET, KEY, clip_features(), data_version="v1", parameters={}, pictures=pictures)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_pictures_come_back_in_order_with_their_words(root, form):
+    store = Store(root, form)
+    manifest = write_with_pictures(store)
+    assert store.pictures(manifest) == PICTURES
+    assert store.manifest(ASSET, KEY) == manifest
+
+
+def test_a_result_is_whole_without_its_pictures(root):
+    store = Store(root)
+    manifest = write_with_pictures(store)
+    path = store.path(ASSET, KEY)
+    (path / "sheet.jpg").unlink()
+    (path / "change.png").write_bytes(b"other")
+    assert store.pictures(manifest) == []
+    assert store.verify(ASSET, KEY) == []
+    assert_equal(store.read(ASSET, KEY, ClipFeatures), clip_features())
+
+
+def test_pictures_go_with_their_result(root):
+    store = Store(root)
+    write_with_pictures(store)
+    manifest = write_with_pictures(store, PICTURES[1:])
+    path = store.path(ASSET, KEY)
+    assert not (path / "sheet.jpg").exists()
+    store.move_to_trash(ASSET, KEY)
+    assert Store(store.root / TRASH).pictures(manifest) == PICTURES[1:]
+    assert not (path / "change.png").exists()
+
+
+@pytest.mark.parametrize("name", ["../change.png", "change.svg", "a b.png", ".png"])
+def test_a_picture_with_another_name_is_refused(name):
+    with pytest.raises(SettingsError, match="identifier"):
+        Picture(name, b"", "")
 
 
 def test_another_record_than_asked_for_is_an_error(root):

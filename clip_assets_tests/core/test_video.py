@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from clip_assets.core import video, video_pyav
 from clip_assets.core.errors import SettingsError, VideoDamagedError, VideoUnreadableError
 from clip_assets.core.video import decode, probe
+from clip_assets.core.video_run import Run
 from clip_assets_tests import corpus
+from clip_assets_tests.core.test_video_container import is_open
 from clip_assets_tests.corpus import Clip, read_number
 
 Writer = Callable[[Path], Clip]
@@ -60,6 +63,13 @@ WHOLE: dict[str, Writer] = {
     "mpeg2.mpg": corpus.mpeg2,
     "mpeg2.ts": corpus.mpeg2,
     "mpeg2.m2v": corpus.mpeg2,
+    "mpeg1.mpg": corpus.mpeg1,
+    "wmv.wmv": corpus.wmv,
+    "mjpeg.mov": corpus.mjpeg,
+    "gif.gif": corpus.gif,
+    "fragmented.mp4": corpus.fragmented,
+    "ten_bit.mp4": corpus.ten_bit,
+    "constant.m2ts": corpus.constant_rate,
     "size_change.ts": corpus.size_change,
     "joined_late.ts": corpus.joined_late,
     "joined_late.mkv": corpus.joined_late,
@@ -88,7 +98,16 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Clip]:
 
 def half_tick(clip: Clip) -> Fraction:
     """How far a container's rounding may move a time: mkv, webm and flv count milliseconds."""
-    coarse = {".mkv": 1000, ".webm": 1000, ".flv": 1000, ".ts": 90_000}
+    coarse = {
+        ".mkv": 1000,
+        ".webm": 1000,
+        ".flv": 1000,
+        ".ts": 90_000,
+        ".m2ts": 90_000,
+        ".mpg": 90_000,
+        ".wmv": 1000,
+        ".gif": 100,
+    }
     return Fraction(1, 2 * coarse[clip.path.suffix]) if clip.path.suffix in coarse else Fraction(0)
 
 
@@ -126,6 +145,7 @@ def test_skipping_to_key_frames_gives_the_same_pictures(
         whole = [frame.rgb for frame in frames]
     monkeypatch.setattr(video_pyav, "SKIP_FRAMES", 1)
     monkeypatch.setattr(video_pyav, "SEEK_FRAMES", seek)
+    reads = spy_on_reads(monkeypatch)
     rng = np.random.default_rng(0)
     samples = [np.flatnonzero(rng.random(count) < density) for density in (0.05, 0.1, 0.2, 0.4)]
     for wanted in [*samples, np.array([count - 1])]:
@@ -133,6 +153,28 @@ def test_skipping_to_key_frames_gives_the_same_pictures(
             for index, frame in zip(wanted, frames, strict=True):
                 assert frame.index == index
                 np.testing.assert_array_equal(frame.rgb, whole[index])
+    assert False in reads if name in UNSKIPPABLE else reads == [True] * 5
+
+
+# Frames can't be told by their times, or key frames aren't whole pictures: everything is decoded.
+UNSKIPPABLE = {
+    *(name for name in WHOLE if name.endswith((".avi", ".mpg", ".m2v"))),
+    *("intra_refresh.mp4", "intra_refresh.ts", "vp8.webm", "interlaced.ts"),
+    *("joined_late.ts", "joined_late.mkv", "clock_reset.ts"),
+}
+
+
+def spy_on_reads(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each time that a video is read, whether anything may be left out."""
+    reads: list[bool] = []
+    read = video_pyav.PyAVDecoder._read
+
+    def spy(self: video_pyav.PyAVDecoder, runs: list[Run], *, sparing: bool) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        reads.append(sparing)
+        return read(self, runs, sparing=sparing)
+
+    monkeypatch.setattr(video_pyav.PyAVDecoder, "_read", spy)
+    return reads
 
 
 @pytest.mark.parametrize("full_range", [False, True], ids=["limited", "full"])
@@ -240,12 +282,31 @@ def test_indices_that_the_video_has_not_are_refused(clips: Callable[[str], Clip]
             decode(path, np.array(wrong))
 
 
-def test_closing_ends_the_stream(clips: Callable[[str], Clip]) -> None:
-    frames = decode(clips("constant.mp4").path, np.arange(30))
+def test_a_decoder_or_a_rule_for_damage_that_isnt_there_is_refused(clips: Callable[[str], Clip]) -> None:
+    path = clips("constant.mp4").path
+    with pytest.raises(SettingsError, match='decoder is "ffmpeg"; allowed are'):
+        decode(path, np.array([0]), decoder="ffmpeg")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match='on_damage is "ignore"; allowed are'):
+        decode(path, np.array([0]), on_damage="ignore")  # type: ignore[arg-type]
+
+
+def test_closing_ends_the_stream_and_closes_the_file(clips: Callable[[str], Clip]) -> None:
+    path = clips("constant.mp4").path
+    frames = decode(path, np.arange(30))
     assert next(frames).index == 0
+    assert is_open(path)
     frames.close()
     frames.close()
     assert next(frames, None) is None
+    assert not is_open(path)
+
+
+def test_a_failing_stream_closes_its_file(tmp_path: Path) -> None:
+    clip = corpus.corrupt_packet(tmp_path / "corrupt.mp4", whole=False)
+    frames = decode(clip.path, np.arange(30))
+    with pytest.raises(VideoDamagedError):
+        list(frames)
+    assert not is_open(clip.path)
 
 
 def test_the_reference_video_has_its_published_frames_times_and_rate(

@@ -1,0 +1,51 @@
+"""Pictures of results, to look at: contact sheets and plots, made when a result is computed and stored beside it.
+
+They are readable on light and on dark pages (each has its own background), their colours are told apart by the
+colour-blind, and no colour says what a label, a line style or a marker doesn't say too.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from clip_assets.core.errors import SettingsError
+from clip_assets.core.manifest import PICTURE_SUFFIXES, is_picture_name
+
+_MEDIA_TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
+
+MAX_PICTURE_BYTES = 100_000
+"""Of one picture; as text it is a third longer, and a result has at most two."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture.
+
+    Attributes:
+        file_name: An identifier and ``.jpg`` or ``.png``.
+        data: The file's bytes.
+        alt: What it shows, in words, for those who can't see it.
+    """
+
+    file_name: str
+    data: bytes
+    alt: str
+
+    def __post_init__(self) -> None:
+        if not is_picture_name(self.file_name):
+            raise SettingsError(
+                f"The picture's name is {self.file_name!r}, allowed is an identifier with "
+                f"{' or '.join(PICTURE_SUFFIXES)} at its end."
+            )
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.file_name.rpartition(".")[0]
+
+    @property
+    def data_url(self) -> str:
+        """The picture itself as a URL."""
+        suffix = self.file_name[-4:]
+        return f"data:{_MEDIA_TYPES[suffix]};base64,{base64.b64encode(self.data).decode('ascii')}"

@@ -1,0 +1,113 @@
+"""Which pictures each result has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clip_assets.core.pictures import Picture
+from clip_assets.core.pictures.analysis import changes, self_similarity, spread, standing_out, strongest
+from clip_assets.core.pictures.plots import COLOURS, change_plot, probability_plot, similarity_plot
+from clip_assets.core.pictures.sheets import MAX_THUMBNAILS, contact_sheet, thumbnails
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch, VideoProbe
+
+MAX_SENTENCES = len(COLOURS)
+MAX_CUTS = 12
+_SIMILARITY_CELLS = 128
+
+
+def sampled_frames(video: VideoProbe, frames: FrameIndices) -> Picture:
+    """A contact sheet of the sampled frames: the time and the index of each.
+
+    Raises:
+        VideoError: The video isn't there any more, or reading takes too long.
+    """
+    shown = spread(len(frames.indices), MAX_THUMBNAILS)
+    pictures = thumbnails(video, np.unique(frames.indices[shown]))
+    cells = [
+        (pictures.get(int(frames.indices[row])), (f"{frames.timestamps_ms[row] / 1000:.2f} s, #{frames.indices[row]}",))
+        for row in shown
+    ]
+    first, last = frames.timestamps_ms[shown[[0, -1]]] / 1000
+    alt = (
+        f"Contact sheet: {len(shown)} of the {len(frames.indices)} sampled frames, from {first:.2f} s to {last:.2f} s, "
+        "each with its time and its frame index."
+    )
+    return Picture("contact_sheet.jpg", contact_sheet(cells), alt)
+
+
+def similarity_over_time(features: ClipFeatures) -> Picture:
+    """The cosine of every sampled frame with every other."""
+    matrix, starts = self_similarity(features.clip, _SIMILARITY_CELLS)
+    low, high = np.nanmin(matrix), np.nanmax(matrix)
+    alt = (
+        f"Heat map: cosine of every sampled frame with every other over {_seconds(features)[-1]:.2f} s, from "
+        f"{low:.3f} to {high:.3f}. Bright squares along the diagonal are stretches that look alike."
+    )
+    return Picture("self_similarity.png", similarity_plot(matrix, _edges(_seconds(features), starts)), alt)
+
+
+def change_over_time(features: ClipFeatures) -> Picture:
+    """1 - cosine of each sampled frame with the one before; what stands out is marked."""
+    change, seconds = changes(features.clip), _seconds(features)[1:]
+    marked = standing_out(change, MAX_CUTS)
+    cuts = ", ".join(f"{second:.2f} s" for second in seconds[marked]) or "nowhere"
+    alt = f"Line plot: change from each sampled frame to the next. It stands out at: {cuts}."
+    return Picture("change.png", change_plot(seconds, change, marked), alt)
+
+
+def probabilities_over_time(match: TextMatch) -> Picture:
+    """The probability of the strongest sentences at each sample, and of all others together."""
+    chosen = strongest(match, MAX_SENTENCES)
+    lines = [(match.texts[place], match.probabilities[:, place]) for place in chosen]
+    rest = len(match.texts) - len(chosen)
+    others = 1.0 - match.probabilities[:, chosen].sum(axis=1) if rest else None
+    means = ", ".join(f"{place + 1}: {text} ({line.mean():.0%})" for place, (text, line) in enumerate(lines))
+    alt = (
+        f"Line plot: probability over time of the {len(chosen)} strongest of {len(match.texts)} sentences. "
+        f"Their means: {_cut(means)}."
+    )
+    return Picture("probabilities.png", probability_plot(match.timestamps_ms / 1000, lines, others), alt)
+
+
+def best_frames(video: VideoProbe, match: TextMatch, indices: NDArray[np.int64]) -> Picture:
+    """A contact sheet of the frame that matches best, for each of the strongest sentences.
+
+    Args:
+        video: The video.
+        match: Its match.
+        indices: int64 (T,), the frame of each row of the match.
+
+    Raises:
+        VideoError: The video isn't there any more, or reading takes too long.
+    """
+    chosen = strongest(match, MAX_SENTENCES)
+    rows = match.probabilities[:, chosen].argmax(axis=0)
+    pictures = thumbnails(video, np.unique(indices[rows]))
+    cells, told = [], []
+    for number, (place, row) in enumerate(zip(chosen, rows.tolist(), strict=True), start=1):
+        seconds, probability = match.timestamps_ms[row] / 1000, match.probabilities[row, place]
+        words = (f"{number}: {match.texts[place]}", f"{probability:.1%} at {seconds:.2f} s")
+        cells.append((pictures.get(int(indices[row])), words))
+        told.append(f"{match.texts[place]} ({words[1]})")
+    alt = f"Contact sheet: the best frame of each of the {len(chosen)} strongest sentences: {_cut(', '.join(told))}."
+    return Picture("best_frames.jpg", contact_sheet(cells), alt)
+
+
+def _seconds(features: ClipFeatures) -> NDArray[np.float64]:
+    return features.timestamps_ms / 1000
+
+
+def _edges(seconds: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Where each group of samples begins, and where the last ends: a usual gap after the last sample."""
+    gap = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0
+    return np.append(seconds[starts], seconds[-1] + gap)
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= 600 else words[:599] + "…"

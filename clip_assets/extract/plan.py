@@ -1,0 +1,104 @@
+"""What is to be done, settled before any work: which videos, where to, what is there already, and on which devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clip_assets.core.devices import resolve_devices, resolve_precision
+from clip_assets.core.errors import ClipAssetsError, LibraryError, SettingsError
+from clip_assets.core.library import fingerprint
+from clip_assets.core.weights import model_sha256
+from clip_assets.extract.files import ResultFiles, result_files, standing
+from clip_assets.extract.inputs import Video, collect_inputs
+from clip_assets.extract.interrupts import interrupts_deferred
+from clip_assets.extract.options import Request
+from clip_assets.versions import wanted_parameters
+
+if TYPE_CHECKING:
+    from clip_assets.core.model import Precision
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a video's results go.
+
+    Attributes:
+        files: The files.
+        parameters: What they depend on, as plain JSON values: the parameters of the asset `clip_features`, and the
+            number format that is saved.
+        is_stored: Whether they are there already, made from the same.
+    """
+
+    files: ResultFiles
+    parameters: Mapping[str, Any]
+    is_stored: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        videos: All that were named, in order.
+        failed: What can't be done, by its name, and why.
+        targets: Of the videos to be saved, those that failed aside.
+        devices: For each replica of the model its device, as torch names it.
+        precision: Of weights and arithmetic.
+    """
+
+    videos: tuple[Video, ...]
+    failed: Mapping[str, Exception]
+    targets: Mapping[Video, Target]
+    devices: tuple[str, ...]
+    precision: Precision
+
+    @property
+    def to_extract(self) -> list[Video]:
+        """The videos that are neither stored nor known to fail."""
+        done = {*self.failed, *(video.name for video in self.stored)}
+        return [video for video in self.videos if video.name not in done]
+
+    @property
+    def stored(self) -> list[Video]:
+        """The videos whose results are there already."""
+        return [video for video, target in self.targets.items() if target.is_stored]
+
+
+def make_plan(request: Request) -> Plan:
+    """Settle what is to be done.
+
+    Raises:
+        SettingsError: Two videos have the same files, or files are in the way that were made from something else.
+        DeviceError: A device isn't there.
+        ModelError: There is no such model.
+    """
+    options, settings = request.options, request.settings
+    inputs = collect_inputs(request.paths, options.file_with_video_paths)
+    failed: dict[str, Exception] = {name: LibraryError(reason) for name, reason in inputs.unlisted}
+    is_saved = options.on_extraction != "print"
+    files = result_files(options, settings.model_name, inputs.videos) if is_saved else {}
+    with interrupts_deferred():  # imports torch
+        devices = resolve_devices(settings.device_ids)
+    precision = resolve_precision(settings.precision, devices)
+    model_sha256(settings.model_name, settings.custom_checkpoint)  # raises if there is no such model
+    common = {**wanted_parameters(settings, precision)["clip_features"], "feature_dtype": options.feature_dtype}
+    targets: dict[Video, Target] = {}
+    in_the_way = []
+    for video, place in files.items():
+        try:
+            parameters = {"source": fingerprint(video.path), **common}
+            found = None if options.force else standing(place, parameters)
+        except (ClipAssetsError, OSError) as error:
+            failed[video.name] = error
+        else:
+            targets[video] = Target(place, parameters, is_stored=found is not None and found.state == "equal")
+            if found is not None and found.state == "other":
+                in_the_way.append(f"{place.folder / place.names['clip']} and the files beside it: {found.reason}")
+    if in_the_way:
+        raise SettingsError(
+            "Files are in the way that were made from something else. Overwrite them with --force, or choose another "
+            "folder (output_path).\n" + "\n".join(in_the_way)
+        )
+    return Plan(inputs.videos, failed, targets, devices, precision)

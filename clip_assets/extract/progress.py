@@ -1,0 +1,60 @@
+"""Progress on standard error, where that is a terminal: videos done, frames per second, time left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+
+class Progress:
+    """A line that keeps itself up to date; a context manager that removes it.
+
+    The frames still to come are estimated: videos that nobody has looked at yet count like the average of the others.
+    """
+
+    def __init__(self, videos: int) -> None:
+        from tqdm import tqdm  # type: ignore[import-untyped]
+
+        self._videos = videos
+        self._done = self._looked_at = self._frames = 0
+        self._bar = tqdm(
+            desc=f"0/{videos} videos",
+            unit="frame",
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+            leave=False,
+            dynamic_ncols=True,
+        )
+
+    def looked_at(self, frames: int) -> None:
+        """A video with so many frames to encode was drawn, or with none, that failed."""
+        self._looked_at += 1
+        self._frames += frames
+        self._bar.total = round(self._frames / self._looked_at * self._videos)
+
+    def encoded(self, frames: int) -> None:
+        """So many frames more are encoded."""
+        self._bar.update(frames)
+
+    def video_done(self) -> None:
+        """A video is done, or has failed."""
+        self._done += 1
+        self._bar.set_description(f"{self._done}/{self._videos} videos")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to other output."""
+        self._bar.clear()
+        yield
+        self._bar.refresh()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
