@@ -105,20 +105,23 @@ class Ended:
     preprocess_seconds: float
 
 
-Message = Begun | PreparedFrame | Ended | BaseException | None
+Message = Begun | list[PreparedFrame] | Ended | BaseException | None
+
+FRAMES_PER_MESSAGE = 8
+"""Frames sent together: each message costs a switch between threads."""
 
 
 class DecodingThreads:
-    """Each thread takes the next job and sends `Begun`, its `PreparedFrame` messages in order, and `Ended`.
+    """Each thread takes the next job and sends `Begun`, its frames in order, a few in a message, and `Ended`.
 
     A thread that finds no more jobs sends None, one that can't go on sends the exception. Whoever receives releases
     ``ahead`` once for every video that it is done with.
     """
 
     def __init__(
-        self, jobs: Iterable[VideoJob], preprocess: Preprocess, options: PipelineOptions, capacity: int
+        self, jobs: Iterable[VideoJob], preprocess: Preprocess, options: PipelineOptions, frames_ahead: int
     ) -> None:
-        self.queue: queue.Queue[Message] = queue.Queue(maxsize=capacity)
+        self.queue: queue.Queue[Message] = queue.Queue(maxsize=max(2, frames_ahead // FRAMES_PER_MESSAGE))
         self.ahead = threading.Semaphore(VIDEOS_AHEAD)
         self._jobs = enumerate(jobs)
         self._preprocess = preprocess
@@ -166,6 +169,7 @@ class DecodingThreads:
         self._send(Begun(number, job, distinct, began))
         sent, damage, error = 0, "", None
         decode_seconds = preprocess_seconds = 0.0
+        ready: list[PreparedFrame] = []
         try:
             with decode(
                 job.probe or job.path,
@@ -180,12 +184,16 @@ class DecodingThreads:
                     prepared = time.perf_counter()
                     decode_seconds += decoded - began
                     preprocess_seconds += prepared - decoded
-                    self._send(PreparedFrame(number, int(np.searchsorted(distinct, frame.index)), pixels))
+                    ready.append(PreparedFrame(number, int(np.searchsorted(distinct, frame.index)), pixels))
                     sent += 1
+                    if len(ready) == FRAMES_PER_MESSAGE:
+                        self._send(ready)
+                        ready = []
                     began = time.perf_counter()
                 damage = frames.damage
         except Exception as caught:  # noqa: BLE001 - whatever breaks one video is reported as that video's failure
             error = caught
+        self._send(ready)
         self._send(Ended(number, sent, damage, error, decode_seconds, preprocess_seconds))
 
     def _send(self, message: Message) -> None:
