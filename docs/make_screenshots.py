@@ -1,12 +1,16 @@
 """Makes docs/images: starts the UI on the demo's clips and a broken video, clicks through it, keeps what is on screen.
 
-Run it with ``make screenshots`` when what the UI shows has changed, and look at every picture.
+Run it with ``make screenshots`` when what the UI shows has changed, and look at every picture. Folders of the machine
+it runs on are shown under other names, so that no picture depends on where it was made.
 """
 
 from __future__ import annotations
 
 import io
+import sys
 import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +26,21 @@ IMAGES = Path(__file__).parent / "images"
 SETTLE_MS = 1500
 """Until what was clicked has moved to its place."""
 
+RENAME = """names => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        for (const [here, shown] of Object.entries(names)) {
+            walker.currentNode.data = walker.currentNode.data.replaceAll(here, shown);
+        }
+    }
+}"""
+
 
 def main() -> None:
     """Make all pictures."""
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="clip_assets_") as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        names = {sys.prefix: ".venv", str(Path(__file__).parents[1]): ".", folder: "/demo"}
         environment = make_deployment(Path(folder))
         register(environment, "shapes.mp4", "rotated.mp4", "variable_rate.mp4")
         with dagster_dev(Path(environment["DAGSTER_HOME"]), environment) as server, browser_page() as page:
@@ -36,45 +50,47 @@ def main() -> None:
             register(environment, "broken.mp4")
             ui.materialize("Missing")
             page.get_by_text("(1 failed)").nth(2).wait_for(timeout=RUN_SECONDS * 1000)
-            _look_at_assets(ui, page)
-            _look_at_partitions(ui, page)
+            keep = partial(_keep, page, names)
+            _look_at_assets(ui, keep)
+            _look_at_partitions(ui, keep)
         with dagster_dev(Path(environment["DAGSTER_HOME"]), environment) as server, browser_page("dark") as page:
             ui = UI(page, server)
             ui.open_partition("text_match", "shapes.mp4")
             ui.show_picture("probabilities")
-            _keep(page, "dark")
+            _keep(page, names, "dark")
 
 
-def _look_at_assets(ui: UI, page: Page) -> None:
+def _look_at_assets(ui: UI, keep: Callable[[str], None]) -> None:
     ui.open_graph()
-    _keep(page, "graph")
+    keep("graph")
     ui.open_asset("clip_features")
-    _keep(page, "catalogue")
+    keep("catalogue")
     ui.open_launchpad("extract_clip_features")
-    _keep(page, "launchpad")
+    keep("launchpad")
 
 
-def _look_at_partitions(ui: UI, page: Page) -> None:
+def _look_at_partitions(ui: UI, keep: Callable[[str], None]) -> None:
     for asset, pictures in {
         "frame_indices": ["contact_sheet"],
         "clip_features": ["self_similarity", "change"],
         "text_match": ["probabilities", "best_frames"],
     }.items():
         ui.open_partition(asset, "shapes.mp4")
-        _keep(page, asset)
+        keep(asset)
         for name in pictures:
             ui.show_picture(name)
-            _keep(page, f"{asset}_{name}")
+            keep(f"{asset}_{name}")
             ui.close_dialog()
     ui.open_partition("frame_indices", "broken.mp4")
-    page.get_by_role("button", name="View logs").click()
-    page.get_by_role("dialog").get_by_text("RUN_FAILURE").wait_for()
-    _keep(page, "failure")
+    ui.page.get_by_role("button", name="View logs").click()
+    ui.page.get_by_role("dialog").get_by_text("RUN_FAILURE").wait_for()
+    keep("failure")
 
 
-def _keep(page: Page, name: str) -> None:
+def _keep(page: Page, names: Mapping[str, str], name: str) -> None:
     """What is on screen, as a PNG with a palette: a third of the size."""
     page.wait_for_timeout(SETTLE_MS)
+    page.evaluate(RENAME, names)
     shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     shot.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(IMAGES / f"{name}.png", optimize=True)
 
