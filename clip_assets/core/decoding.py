@@ -6,13 +6,15 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from clip_assets.core.pictures.analysis import spread
+from clip_assets.core.pictures.kept import thumbnail
 from clip_assets.core.preprocess import PREPROCESSING
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.video import decode
@@ -57,6 +59,8 @@ class PipelineOptions:
         on_damage: Whether a video that ends early fails, or keeps the frames that decode.
         video_timeout: Seconds without a frame after which a decoder is stopped.
         videos_at_once: Videos decoded at the same time; None: chosen from the processors available.
+        thumbnails: The most frames of a video, evenly spread, of which a small picture is made: 27 kB of memory each
+            until the video is handed over.
     """
 
     batch_size: int = 32
@@ -64,6 +68,7 @@ class PipelineOptions:
     on_damage: Literal["fail", "keep"] = "fail"
     video_timeout: float = 60.0
     videos_at_once: int | None = None
+    thumbnails: int = 0
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -95,7 +100,10 @@ class PreparedFrame:
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """A video's last message: how many frames were sent, what is missing, why it failed, and the time it took."""
+    """A video's last message: how many frames were sent, what is missing, why it failed, and the time it took.
+
+    ``thumbnails`` are uint8 (S, S, 3) by frame index, see `core.pictures.kept.thumbnail`.
+    """
 
     number: int
     sent: int
@@ -103,6 +111,7 @@ class Ended:
     error: Exception | None
     decode_seconds: float
     preprocess_seconds: float
+    thumbnails: Mapping[int, NDArray[np.uint8]]
 
 
 Message = Begun | list[PreparedFrame] | Ended | BaseException | None
@@ -168,6 +177,8 @@ class DecodingThreads:
         began = time.perf_counter()
         self._send(Begun(number, job, distinct, began))
         sent, damage, error = 0, "", None
+        pictured = set(distinct[spread(len(distinct), self._options.thumbnails)].tolist())
+        thumbnails = {}
         decode_seconds = preprocess_seconds = 0.0
         ready: list[PreparedFrame] = []
         try:
@@ -181,6 +192,8 @@ class DecodingThreads:
                 for frame in frames:
                     decoded = time.perf_counter()
                     pixels = self._preprocess.resize_crop(frame.rgb)
+                    if frame.index in pictured:
+                        thumbnails[frame.index] = thumbnail(pixels)
                     prepared = time.perf_counter()
                     decode_seconds += decoded - began
                     preprocess_seconds += prepared - decoded
@@ -194,7 +207,7 @@ class DecodingThreads:
         except Exception as caught:  # noqa: BLE001 - whatever breaks one video is reported as that video's failure
             error = caught
         self._send(ready)
-        self._send(Ended(number, sent, damage, error, decode_seconds, preprocess_seconds))
+        self._send(Ended(number, sent, damage, error, decode_seconds, preprocess_seconds, thumbnails))
 
     def _send(self, message: Message) -> None:
         while True:

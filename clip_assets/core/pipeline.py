@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -49,11 +49,15 @@ class StageSeconds:
 
 @dataclass(frozen=True, eq=False)
 class Extracted:
-    """A job that is done: one feature per sampled frame, and the time it took."""
+    """A job that is done: one feature per sampled frame, the time it took, and the pictures that were asked for.
+
+    ``thumbnails`` are uint8 (S, S, 3) by frame index, see `core.pictures.kept.thumbnail`.
+    """
 
     job: VideoJob
     features: ClipFeatures
     seconds: StageSeconds
+    thumbnails: Mapping[int, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,4 +259,4 @@ class _Assembly:
         )
         elapsed = time.perf_counter() - video.begun.at
         seconds = StageSeconds(elapsed, ended.decode_seconds, ended.preprocess_seconds, video.encode_seconds)
-        return Extracted(job, features, seconds)
+        return Extracted(job, features, seconds, ended.thumbnails)
