@@ -177,7 +177,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             "path": dg.MetadataValue.path(str(path)),
             "created": dg.MetadataValue.timestamp(datetime.fromisoformat(manifest.created)),
         }
-        context.step_context.add_asset_metadata(metadata, partition_key=manifest.partition_key)
+        _add_metadata(context, manifest.partition_key, metadata)
 
     def _pictures(self, context: dg.OutputContext, manifest: Manifest) -> list[Picture]:
         try:
@@ -203,6 +203,17 @@ class PickleIOManager(StoreIOManager):
     def format(self) -> Format:
         """pickle."""
         return "pickle"
+
+
+def _add_metadata(context: dg.OutputContext, partition_key: str, metadata: Mapping[str, Any]) -> None:
+    """What `AssetExecutionContext.add_asset_metadata` does, without its check that the partition is one of the run's.
+
+    For that it reads all partition keys from the database: 30 ms of CPU for each video where there are 10,000.
+    """
+    step = context.step_context
+    step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(
+        asset_key=context.asset_key, partition_key=partition_key, metadata=metadata
+    )
 
 
 def _as_markdown(picture: Picture) -> dg.MarkdownMetadataValue:
