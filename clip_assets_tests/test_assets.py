@@ -15,10 +15,8 @@ import pytest
 from clip_assets.core.errors import ResultMissingError
 from clip_assets.core.matching import match_texts
 from clip_assets.core.model import ClipModel, load_model
-from clip_assets.core.pictures.kept import KEPT_FRAMES, SHEET_NAME, kept_frames
 from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
 from clip_assets.definitions import build_definitions
-from clip_assets.show import sections
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_resnet
 from clip_assets_tests.platform import ASSETS, Platform, make_platform
@@ -164,53 +162,6 @@ def test_other_sentences_open_no_video_and_encode_no_frame_yet_have_all_their_pi
     assert [picture.name for picture in pictures] == ["probabilities", "best_frames"]
     assert "another (" in pictures[1].alt
     assert {"probabilities", "best_frames"} <= set(metadata(result, "text_match"))
-
-
-def test_other_sentences_need_no_video_at_all(platform: Platform) -> None:
-    platform.add("a.mp4")
-    platform.materialize("a.mp4")
-    (platform.videos / "a.mp4").unlink()
-    result = platform.materialize("a.mp4", assets=["text_match"], config={"text_match": {"pred_texts": ["other"]}})
-    assert result.success
-    assert "best_frames" in metadata(result, "text_match")
-
-
-def test_features_that_were_stored_without_pictures_are_matched_without_best_frames(
-    platform: Platform, capfd: pytest.CaptureFixture[str]
-) -> None:
-    platform.change(pictures="off")
-    platform.add("a.mp4")
-    platform.materialize("a.mp4")
-    assert not (platform.store.path("clip_features", "a.mp4") / SHEET_NAME).exists()
-    platform.change(pictures="on")
-    result = platform.materialize("a.mp4", config={"text_match": {"pred_texts": ["other"]}})
-    assert result.success
-    assert "probabilities" in metadata(result, "text_match")
-    assert "best_frames" not in metadata(result, "text_match")
-    assert "a picture is missing" not in capfd.readouterr().err
-
-
-def test_the_frames_that_are_kept_are_in_no_event_and_on_no_page(platform: Platform) -> None:
-    random = np.random.default_rng(0)
-
-    def noise(_: int, width: int, height: int) -> np.ndarray:
-        return random.integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-    corpus.write(platform.videos / "long.mp4", corpus.Recipe(options=corpus.X264, frames=300, draw=noise))
-    platform.add("long.mp4")
-    result = platform.materialize("long.mp4")
-    assert result.success
-    manifest = platform.store.manifest("clip_features", "long.mp4")
-    sheet = platform.store.picture(manifest, SHEET_NAME)
-    assert len(kept_frames(sheet)) == KEPT_FRAMES
-    assert len(sheet.data) > 300_000
-    for asset in ASSETS:
-        (event,) = result.asset_materializations_for_node(asset)
-        assert len(dg.serialize_value(event)) < 300_000
-    assert "kept_frames" not in metadata(result, "clip_features")
-    assert "among 256 of the 300 encoded frames" in metadata(result, "text_match")["best_frames"]
-    shown = [picture.name for part in sections(platform.store, "long.mp4") for picture in part.pictures]
-    assert shown == ["contact_sheet", "self_similarity", "change", "probabilities", "best_frames"]
 
 
 def test_a_broken_video_fails_its_own_partition_with_the_reason_first(platform: Platform) -> None:
