@@ -78,7 +78,7 @@ def _add(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from clip_assets.instance import open_instance, registered
+    from clip_assets.instance import failures, open_instance, registered
     from clip_assets.settings import Settings, load_env_file
     from clip_assets.status import status_report
 
@@ -86,7 +86,7 @@ def _status(arguments: argparse.Namespace) -> int:
     settings = Settings.from_environment()
     console = Console()
     with open_instance() as instance:
-        for part in status_report(settings, registered(instance)):
+        for part in status_report(settings, registered(instance), failures(instance)):
             console.print(part, soft_wrap=True)
     return 0
 

@@ -6,9 +6,11 @@ from clip_assets.assets.clip_features import build_clip_features
 from clip_assets.assets.frame_indices import build_frame_indices
 from clip_assets.assets.text_match import build_text_match
 from clip_assets.assets.video import video
+from clip_assets.checks import CHECKS
 from clip_assets.io_managers import NumpyIOManager, PickleIOManager
 from clip_assets.jobs import JOBS
 from clip_assets.resources import ClipModelResource, GPUResource, VideoLibrary
+from clip_assets.sensors import build_sensors
 from clip_assets.settings import Settings
 from clip_assets.versions import code_versions
 
@@ -25,7 +27,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     gpu = GPUResource(device_ids=str(settings.device_ids), precision=settings.precision, batch_size=settings.batch_size)
     return dg.Definitions(
         assets=[video, *assets],
+        asset_checks=CHECKS,
         jobs=JOBS,
+        sensors=build_sensors(settings),
         resources={
             "gpu": gpu,
             "clip_model": ClipModelResource(

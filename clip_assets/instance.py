@@ -2,16 +2,26 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.core.errors import LibraryError, SettingsError
-from clip_assets.core.library import VIDEO_EXTENSIONS, key_for, list_videos
-from clip_assets.partitions import videos_partitions
+from clip_assets.core.errors import LibraryError, SettingsError, VideoUnreadableError
+from clip_assets.core.library import VIDEO_EXTENSIONS, fingerprint, key_for, list_videos, path_for
+from clip_assets.core.records import RECORD_TYPES
+from clip_assets.partitions import keys_of_run, observation, videos_partitions
 
 logger = logging.getLogger(__name__)
+
+UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def open_instance() -> dg.DagsterInstance:
@@ -34,8 +44,63 @@ def registered(instance: dg.DagsterInstance) -> Sequence[str]:
     return instance.get_dynamic_partitions(str(videos_partitions.name))
 
 
+def held_keys(instance: dg.DagsterInstance, order: Sequence[str]) -> set[str]:
+    """The partition keys that a queued or running run holds; ``order`` are all keys in order of registration."""
+    positions = {key: position for position, key in enumerate(order)}
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return {key for run in runs for key in keys_of_run(run.tags, order, positions)}
+
+
+def failed_videos(step_failures: Iterable[dg.DagsterEvent]) -> dict[str, str]:
+    """The partition keys that failed in steps of a run, with their reasons; see `StoreIOManager.handle_output`."""
+    failed: dict[str, str] = {}
+    for event in step_failures:
+        told = event.step_failure_data.user_failure_data
+        reasons = told.metadata.get("failed") if told else None
+        if isinstance(reasons, dg.JsonMetadataValue) and isinstance(reasons.data, Mapping):
+            failed.update(reasons.data)
+    return failed
+
+
+def failures(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
+    """By asset and partition key why the last run that was to materialize it failed; reads each failed run once."""
+    attempts = {
+        asset: instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+            dg.AssetKey(asset)
+        )
+        for asset in RECORD_TYPES
+    }
+    runs = map(instance.get_run_by_id, {run_id for latest in attempts.values() for run_id, _ in latest.values()})
+    failed = [run.run_id for run in runs if run and run.status == dg.DagsterRunStatus.FAILURE]
+    steps = {run_id: _step_failures(instance, run_id) for run_id in failed}
+    found: dict[str, dict[str, str]] = {}
+    for asset, latest in attempts.items():
+        reasons = {key: _reason(key, steps[run_id]) for key, (run_id, _) in latest.items() if run_id in steps}
+        found[asset] = {key: reason for key, reason in reasons.items() if reason}
+    return found
+
+
+def _step_failures(instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEvent]:
+    logged = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return [entry.dagster_event for entry in logged if entry.dagster_event]
+
+
+def _reason(key: str, steps: Sequence[dg.DagsterEvent]) -> str | None:
+    """Why a failed run failed for one of its partitions; None where only others of the run failed."""
+    blamed = failed_videos(steps)
+    if blamed:
+        return blamed.get(key)
+    for step in steps:
+        error = step.step_failure_data.error
+        while error and error.cause:
+            error = error.cause
+        if error:
+            return error.message.strip()
+    return "the run's process died"
+
+
 def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) -> list[str]:
-    """Make partitions of videos of the library; those that are registered already stay as they are.
+    """Make partitions of videos of the library, observed; those that are registered already stay as they are.
 
     Args:
         instance: Where to.
@@ -50,6 +115,9 @@ def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) ->
         PartitionKeyError: A path isn't in the library, or can't be a key.
     """
     keys = [key_for(root, video) for path in paths for video in _videos(path)]
+    for key in set(keys) - set(registered(instance)):
+        with suppress(VideoUnreadableError):  # which its run will say
+            instance.report_runless_asset_event(observation(key, fingerprint(path_for(root, key))))
     instance.add_dynamic_partitions(str(videos_partitions.name), keys)
     return keys
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 from upath import UPath
 
 from clip_assets.core.errors import ResultMissingError, StoreError
@@ -18,6 +18,7 @@ from clip_assets.core.pictures import Picture
 from clip_assets.core.records import RECORD_TYPES, Record
 from clip_assets.core.store import Store
 from clip_assets.core.store_keys import escape_key
+from clip_assets.liveness import Sign, signs_folder
 from clip_assets.work import Computed, Failed, Work
 
 
@@ -60,6 +61,15 @@ class StoredResults(Mapping[str, Any]):
         """
         return self._manifest(key).summary
 
+    def picture(self, key: str, file_name: str) -> Picture | None:
+        """A picture that is stored beside a partition's result, shown or not; None where there is none.
+
+        Raises:
+            ResultMissingError: Nothing whole is stored for it.
+            StoreError: The file can't be read.
+        """
+        return self._store.picture(self._manifest(key), file_name)
+
     def _manifest(self, key: str) -> Manifest:
         manifest = self._store.manifest(self._asset, key)
         if manifest is None:
@@ -69,6 +79,8 @@ class StoredResults(Mapping[str, Any]):
 
 class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
     """Stores what a `Work` describes at ``<base_path>/<asset>/<partition key, escaped>/``."""
+
+    _sign: Sign | None = PrivateAttr(default=None)
 
     base_path: str = Field(description="Where results are stored: a folder, or any fsspec URL.")
 
@@ -83,8 +95,15 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         return Store(self.base_path, self.format)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Tell `UPathIOManager` where its paths begin."""
+        """Tell `UPathIOManager` where its paths begin, and others that the run's process lives."""
         dg.UPathIOManager.__init__(self, base_path=self.store.root)
+        if context.instance and context.run:
+            self._sign = Sign(signs_folder(context.instance, context.run.run_id))
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Take the sign of life down."""
+        if self._sign:
+            self._sign.take_down()
 
     def make_safe_partition_path(self, base_path: UPath, partition: str) -> UPath:
         """The partition's folder: no key leaves ``base_path`` or shares the folder of another."""
@@ -158,7 +177,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             "path": dg.MetadataValue.path(str(path)),
             "created": dg.MetadataValue.timestamp(datetime.fromisoformat(manifest.created)),
         }
-        context.step_context.add_asset_metadata(metadata, partition_key=manifest.partition_key)
+        _add_metadata(context, manifest.partition_key, metadata)
 
     def _pictures(self, context: dg.OutputContext, manifest: Manifest) -> list[Picture]:
         try:
@@ -184,6 +203,17 @@ class PickleIOManager(StoreIOManager):
     def format(self) -> Format:
         """pickle."""
         return "pickle"
+
+
+def _add_metadata(context: dg.OutputContext, partition_key: str, metadata: Mapping[str, Any]) -> None:
+    """What `AssetExecutionContext.add_asset_metadata` does, without its check that the partition is one of the run's.
+
+    For that it reads all partition keys from the database: 30 ms of CPU for each video where there are 10,000.
+    """
+    step = context.step_context
+    step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(
+        asset_key=context.asset_key, partition_key=partition_key, metadata=metadata
+    )
 
 
 def _as_markdown(picture: Picture) -> dg.MarkdownMetadataValue:

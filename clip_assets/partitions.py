@@ -1,5 +1,37 @@
 """One partition per video: its key is the path below the library's root (see `core.library` for the rules)."""
 
+from collections.abc import Mapping, Sequence
+
 import dagster as dg
 
 videos_partitions = dg.DynamicPartitionsDefinition(name="videos")
+
+_PARTITION = "dagster/partition"
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
+
+
+def observation(key: str, fingerprint: str) -> dg.AssetObservation:
+    """The event that tells Dagster the data version of a video.
+
+    Observed before the first run, a later change is told from the content that the results were made from.
+    """
+    return dg.AssetObservation(asset_key="video", partition=key, tags={"dagster/data_version": fingerprint})
+
+
+def partition_tags(batch: Sequence[str]) -> dict[str, str]:
+    """Tags of a run for one partition, or for several that are neighbours in order of registration."""
+    return {_PARTITION: batch[0]} if len(batch) == 1 else {_RANGE_START: batch[0], _RANGE_END: batch[-1]}
+
+
+def keys_of_run(tags: Mapping[str, str], order: Sequence[str], positions: Mapping[str, int]) -> Sequence[str]:
+    """The partition keys that a run with these tags is for; none where they aren't registered any more.
+
+    Args:
+        tags: The run's.
+        order: All partition keys, in order of registration.
+        positions: Where each is in ``order``.
+    """
+    start = positions.get(tags.get(_RANGE_START, tags.get(_PARTITION, "")))
+    end = positions.get(tags.get(_RANGE_END, tags.get(_PARTITION, "")))
+    return () if start is None or end is None else order[start : end + 1]

@@ -111,6 +111,17 @@ class Settings(BaseSettings):
         default="on", description="Contact sheets and plots for the UI: on, or off to save time and space."
     )
     videos_per_run: int = Field(default=16, ge=1, description="Videos that share a run, and so one loaded model.")
+    sensor: Literal["off", "on"] = Field(
+        default="off", description="Whether the sensors run without being switched on in the UI."
+    )
+    sensor_interval: int = Field(default=10, ge=1, description="Seconds from one look at the library to the next.")
+    settle_seconds: float = Field(
+        default=10.0, ge=0, allow_inf_nan=False, description="Seconds that a new file must stay as it is to be taken."
+    )
+    removed: Literal["keep", "trash"] = Field(
+        default="keep",
+        description="Results of a video that was removed: keep them, or move them to trash/ below the output.",
+    )
 
     @model_validator(mode="after")
     def _one_sampling(self) -> Settings:

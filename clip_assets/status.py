@@ -1,5 +1,6 @@
 """The truth about each partition, from the manifests: what is stored, and whether it is what the settings ask for."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,23 +19,29 @@ from clip_assets.core.store import Store
 from clip_assets.settings import Settings
 from clip_assets.versions import wanted_parameters
 
+Failures = Mapping[str, Mapping[str, str]]
+"""Why the last run failed, by asset and partition key; see `instance.failures`."""
+
 
 @dataclass(frozen=True)
 class AssetState:
     """What is stored of one asset for one partition.
 
     Attributes:
-        state: ``done``: what the settings ask for; ``stale``: something else; ``missing``: nothing whole.
-        reason: Why it is stale; empty otherwise.
+        state: ``done``: what the settings ask for; ``failed``: the last run for it failed; ``stale``: something else
+            is stored; ``missing``: nothing whole is.
+        reason: Why it failed, or is stale; empty otherwise.
         manifest: Of what is stored; None where nothing is.
     """
 
-    state: Literal["done", "stale", "missing"]
+    state: Literal["done", "failed", "stale", "missing"]
     reason: str = ""
     manifest: Manifest | None = None
 
 
-def partition_states(settings: Settings, keys: Sequence[str]) -> Iterator[tuple[str, Mapping[str, AssetState]]]:
+def partition_states(
+    settings: Settings, keys: Sequence[str], failures: Failures
+) -> Iterator[tuple[str, Mapping[str, AssetState]]]:
     """For each partition key the state of each asset, by the asset's name."""
     store = Store(settings.output)
     precision = resolve_precision(settings.precision, resolve_devices(settings.device_ids))
@@ -43,15 +50,21 @@ def partition_states(settings: Settings, keys: Sequence[str]) -> Iterator[tuple[
         source = _source(settings.videos, key)
         yield (
             key,
-            {asset: _state(store.manifest(asset, key), {"source": source, **wanted[asset]}) for asset in RECORD_TYPES},
+            {
+                asset: _state(
+                    store.manifest(asset, key), {"source": source, **wanted[asset]}, failures.get(asset, {}).get(key)
+                )
+                for asset in RECORD_TYPES
+            },
         )
 
 
-def status_report(settings: Settings, keys: Sequence[str]) -> Iterator[RenderableType]:
-    """A table with a row for each partition, then a line for each that is stale, with the reason."""
+def status_report(settings: Settings, keys: Sequence[str], failures: Failures) -> Iterator[RenderableType]:
+    """A table with a row for each partition, the totals, then what failed and what is stale, with the reasons."""
     table = Table("partition", *RECORD_TYPES, "frames", "model")
-    reasons = []
-    for key, states in partition_states(settings, keys):
+    totals = {asset: Counter[str]() for asset in RECORD_TYPES}
+    reasons: list[str] = []
+    for key, states in partition_states(settings, keys, failures):
         features = states["clip_features"].manifest
         table.add_row(
             Text(key),
@@ -59,9 +72,16 @@ def status_report(settings: Settings, keys: Sequence[str]) -> Iterator[Renderabl
             str(features.summary["frames"]) if features else "",
             features.parameters["model_name"] if features else "",
         )
-        reasons += [Text(f"{key}: {asset} is stale: {state.reason}") for asset, state in states.items() if state.reason]
+        failed = {state.reason for state in states.values() if state.state == "failed"}
+        reasons += [f"{key} failed: {reason}" for reason in sorted(failed)]
+        for asset, state in states.items():
+            totals[asset][state.state] += 1
+            if state.state == "stale":
+                reasons.append(f"{key}: {asset} is stale: {state.reason}")
     yield table
-    yield from reasons
+    for asset, counts in totals.items():
+        yield Text(f"{asset}: " + (", ".join(f"{count} {state}" for state, count in counts.most_common()) or "none"))
+    yield from map(Text, reasons)
 
 
 def _source(root: Path, key: str) -> str:
@@ -72,13 +92,15 @@ def _source(root: Path, key: str) -> str:
         return str(error)
 
 
-def _state(manifest: Manifest | None, wanted: Mapping[str, Any]) -> AssetState:
+def _state(manifest: Manifest | None, wanted: Mapping[str, Any], failure: str | None) -> AssetState:
+    made = manifest.parameters if manifest else {}
+    differing = [name for name in wanted if made.get(name) != wanted[name]]
+    if manifest is not None and not differing:
+        return AssetState("done", manifest=manifest)
+    if failure is not None:
+        return AssetState("failed", failure, manifest)
     if manifest is None:
         return AssetState("missing")
-    made = manifest.parameters
-    differing = [name for name in wanted if made.get(name) != wanted[name]]
-    if not differing:
-        return AssetState("done", manifest=manifest)
     return AssetState(
         "stale", "; ".join(_difference(name, made.get(name), wanted[name]) for name in differing), manifest
     )

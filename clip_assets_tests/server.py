@@ -32,7 +32,8 @@ mutation ($params: ExecutionParams!) {
 class DagsterServer:
     """A running server."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, process_group: int) -> None:
+        self.process_group = process_group
         self.url = f"http://127.0.0.1:{port}"
 
     def query(self, query: str, **variables: Any) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def dagster_dev(home: Path, environment: dict[str, str], seconds: float = 90) ->
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    server = DagsterServer(port)
+    server = DagsterServer(port, process.pid)
     try:
         wait_until(lambda: _has_loaded(server), seconds, f"dagster dev ({home / 'dev.log'})")
         yield server

@@ -16,7 +16,7 @@ from clip_assets.core.pictures.analysis import frame_spacing
 from clip_assets.core.pictures.results import sampled_frames
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.sampling import FrameSelection, Sampling, sample
-from clip_assets.core.video import probe
+from clip_assets.core.video import check_whole, probe
 from clip_assets.facts import FACT_COLUMNS, source_rows
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import VideoLibrary
@@ -74,7 +74,9 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
             for key in keys:
                 began = time.perf_counter()
                 try:
-                    source = probe(library.path(key))
+                    source = probe(library.path(key), timeout_seconds=settings.video_timeout)
+                    if settings.on_damage == "fail":
+                        check_whole(source)
                     frames = sample(source, sampling)
                 except ClipAssetsError as error:
                     yield Failed(key, error)

@@ -3,12 +3,13 @@
 import dagster as dg
 
 from clip_assets.assets.common import GROUP
+from clip_assets.core.errors import ClipAssetsError
 from clip_assets.partitions import videos_partitions
 from clip_assets.resources import VideoLibrary
 
 DESCRIPTION = """A video of the library: a file that people put there. Its data version is a digest of its content.
 
-Register new files with `clip-assets add`."""
+Register new files with `clip-assets add`, or let the sensor `video_library` do it."""
 
 
 @dg.observable_source_asset(
@@ -18,6 +19,17 @@ Register new files with `clip-assets add`."""
     tags={"dagster/kind/file": "", "modality": "video", "stage": "source"},
 )
 def video(context: dg.OpExecutionContext, library: VideoLibrary) -> dg.DataVersionsByPartition:
-    """Observe the content of each registered video that is there."""
-    keys = context.instance.get_dynamic_partitions(str(videos_partitions.name))
-    return dg.DataVersionsByPartition({key: library.fingerprint(key) for key in keys if library.path(key).is_file()})
+    """Observe the content of the partitions that were asked for, or of all; what can't be read is left out."""
+    asked = context.has_partition_key or context.has_partition_key_range
+    keys = (
+        context.partition_keys
+        if asked
+        else videos_partitions.get_partition_keys(dynamic_partitions_store=context.instance)
+    )
+    versions = {}
+    for key in keys:
+        try:
+            versions[key] = library.fingerprint(key)
+        except ClipAssetsError as error:
+            context.log.warning(f"{key} is not observed: {error}")
+    return dg.DataVersionsByPartition(versions)

@@ -28,6 +28,8 @@ class VideoProbe:
         pts: int64 (F,), presentation time of each frame in ticks of ``time_base``, strictly increasing,
             the first at 0.
         end_pts: Ticks at which the last frame leaves the screen; greater than ``pts[-1]``.
+        packets_end_pts: Ticks at which the last packet ends, which is what ffmpeg's filters go by; some containers
+            state another end.
         start_pts: The container's own time stamp of the first frame, in ticks; what was subtracted from ``pts``.
         time_base: Seconds of one tick, exact.
         fps: Frames per second, the source's average rate.
@@ -45,6 +47,7 @@ class VideoProbe:
     rotation: int
     pts: NDArray[np.int64]
     end_pts: int
+    packets_end_pts: int
     start_pts: int
     time_base: Fraction
     fps: float

@@ -103,9 +103,9 @@ def sample(probe: VideoProbe, sampling: Sampling) -> FrameIndices:
 
     - every frame: frame k, at its own time;
     - ``extraction_fps`` F, ``on_screen``: at k/F for every k/F < D, the last frame with time <= k/F;
-    - ``extraction_fps`` F, ``ffmpeg``: at k/F for k < round(D F), the last frame with round(time F) <= k, rounding
+    - ``extraction_fps`` F, ``ffmpeg``: at k/F for k < round(E F), the last frame with round(time F) <= k, rounding
       half up. This is libavfilter's vf_fps with its defaults (``round=near``, ``eof_action=round``), fed the first
-      frame at 0 and the end of stream at D;
+      frame at 0 and the end of stream at E, where the last packet ends;
     - ``extraction_total`` N: at k D/N for k < N, the last frame with time <= k D/N.
 
     Raises:
@@ -140,7 +140,7 @@ def _sample_on_screen(probe: VideoProbe, step: Fraction, count: int) -> FrameInd
 
 def _sample_as_ffmpeg(probe: VideoProbe, rate: Fraction) -> FrameIndices:
     scale = probe.time_base * rate
-    count = math.floor(probe.end_pts * scale + Fraction(1, 2))
+    count = math.floor(probe.packets_end_pts * scale + Fraction(1, 2))
     _check_count(probe, count)
     if count == 0:
         raise SamplingError(

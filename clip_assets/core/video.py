@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,8 @@ class VideoDecoder(Protocol):
     def damage(self) -> str:
         """What is missing, of a damaged video that is kept; empty as long as nothing is."""
 
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]: ...
+    def __iter__(self) -> Generator[tuple[int, NDArray[np.uint8]]]:
+        """Index and picture of each frame; closing the generator lets go of files and processes."""
 
 
 class FrameStream:
@@ -69,9 +70,7 @@ class FrameStream:
 
     def close(self) -> None:
         """Close the file and end any child process; harmless when called twice."""
-        close = getattr(self._frames, "close", None)
-        if close is not None:
-            close()
+        self._frames.close()
 
     def __enter__(self) -> Self:
         return self
@@ -123,18 +122,30 @@ def decode(
         VideoUnreadableError: The file is no video.
         VideoTimeoutError: While the frames are read: it took longer than `timeout_seconds`.
         DecoderRefusedError: The decoder would get this video wrong.
-        SettingsError: Indices aren't ascending, or aren't frames of the video; there is no such decoder.
+        SettingsError: Indices don't ascend, or aren't frames of the video; `decoder` or `on_damage` isn't allowed.
     """
     video = source if isinstance(source, VideoProbe) else probe(source, timeout_seconds=timeout_seconds)
     indices = np.asarray(indices, dtype=np.int64)
     _check_indices(video, indices)
-    if video.damage and on_damage == "fail":
-        raise VideoDamagedError(
-            f'{video.path}: {video.damage}; repair the file, or keep what decodes with on_damage="keep"'
-        )
+    if on_damage == "fail":
+        check_whole(video)
+    if on_damage not in get_args(OnDamage):
+        raise SettingsError(f'on_damage is "{on_damage}"; allowed are "fail" and "keep"')
     make = _decoder(decoder)
     frames = make(video, indices, keep=on_damage == "keep", timeout_seconds=timeout_seconds, threads=threads)
     return FrameStream(video, decoder, frames)
+
+
+def check_whole(video: VideoProbe) -> None:
+    """Refuse a video that its container shows to be damaged, before anything is decoded.
+
+    Raises:
+        VideoDamagedError: It is cut off, or packets of it are broken or lost.
+    """
+    if video.damage:
+        raise VideoDamagedError(
+            f'{video.path}: {video.damage}; repair the file, or keep what decodes with on_damage="keep"'
+        )
 
 
 def _decoder(name: str) -> Callable[..., VideoDecoder]:

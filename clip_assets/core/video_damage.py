@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -76,8 +77,8 @@ def _indexed(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
     return promised, held
 
 
-def _has_holes(dts: list[int]) -> bool:
-    steps = np.diff(np.array(dts, dtype=np.int64))
+def _has_holes(dts: array[int]) -> bool:
+    steps = np.diff(dts)
     return len(steps) > 0 and bool(np.any(steps >= 2 * np.median(steps)))
 
 

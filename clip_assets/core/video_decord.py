@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from clip_assets.core.errors import DecoderRefusedError, VideoDamagedError, VideoTimeoutError
 
 if TYPE_CHECKING:
-    from io import BufferedReader
+    from io import BufferedReader, BufferedWriter
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -54,7 +54,7 @@ class DecordDecoder:
         self._timeout_seconds = timeout_seconds
         self._threads = threads
 
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def __iter__(self) -> Generator[tuple[int, NDArray[np.uint8]]]:
         request = {"path": str(self._probe.path.absolute()), "indices": self._indices, "threads": self._threads}
         with _worker(request, self._probe.path, self._timeout_seconds) as worker:
             self._check_times(worker)
@@ -90,12 +90,12 @@ def _reason_to_refuse(probe: VideoProbe) -> str:
     if probe.container in REFUSED_CONTAINERS:
         return f"decord gets the frames or times of {probe.container} files wrong"
     if probe.rotation:
-        return f"the picture is to be turned by {probe.rotation} degrees, which decord ignores"
+        return f"its pictures are to be turned by {probe.rotation} degrees or mirrored, which decord may get wrong"
     if probe.has_edit_list:
         return "an edit list hides some of its frames, which decord shows"
     if probe.start_pts:
         start_ms = float(probe.start_pts * probe.time_base * 1000)
-        return f"its first frame comes at {start_ms:.3f} ms, which decord doesn't take off"
+        return f"its first frame comes at {start_ms:.3f} ms instead of 0, which decord may count in"
     return ""
 
 
@@ -109,22 +109,20 @@ def _worker(request: dict[str, object], path: Path, timeout_seconds: float) -> I
     with subprocess.Popen(
         WORKER_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
+        worker = _Worker(process, path, timeout_seconds)
         try:
-            worker = _Worker(process, path, timeout_seconds)
             worker.ask(request)
             yield worker
         finally:
-            process.kill()
+            worker.stop()
 
 
 class _Worker:
     """The child process seen from here: what it writes, and an end to waiting for it."""
 
     def __init__(self, process: subprocess.Popen[bytes], path: Path, timeout_seconds: float) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
         self._process = process
-        self._input = process.stdin
+        self._input = cast("BufferedWriter", process.stdin)
         self._output = cast("BufferedReader", process.stdout)
         self._path = path
         self._timeout_seconds = timeout_seconds
@@ -139,17 +137,28 @@ class _Worker:
         """The JSON line that comes next."""
         with self._killed_in_time():
             line = self._output.readline()
-        if not line:
-            code = self._process.wait()
-            raise VideoDamagedError(f"{self._path}: decord's process ended with exit code {code}; {WAY_OUT}")
+        if not line.endswith(b"\n"):
+            raise self._ended()
         return dict(json.loads(line))
 
     def array(self, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
         """The bytes that come next, as an array."""
         values = np.empty(shape, dtype)
         with self._killed_in_time():
-            self._output.readinto(values.reshape(-1).view(np.uint8).data)
+            size = self._output.readinto(values.reshape(-1).view(np.uint8).data)
+        if size < values.nbytes:
+            raise self._ended()
         return values
+
+    def stop(self) -> None:
+        """Kill the process; harmless when it has ended."""
+        self._process.kill()
+        with suppress(BrokenPipeError):  # what it didn't read any more
+            self._input.close()
+
+    def _ended(self) -> VideoDamagedError:
+        code = self._process.wait()
+        return VideoDamagedError(f"{self._path}: decord's process ended with exit code {code}; {WAY_OUT}")
 
     @contextmanager
     def _killed_in_time(self) -> Iterator[None]:

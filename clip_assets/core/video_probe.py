@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
 # An average rate further from the one that the times show belongs to a stream of variable rate, or is made up.
 RATE_TOLERANCE = 0.02
 
+NO_TIME = -(2**63)
+
 
 @dataclass
 class Demuxed:
     """What the packets of the video stream say; times in ticks.
 
     Attributes:
-        pts: Of each packet that isn't discarded, in decoding order; None where the container has none.
+        pts: Of each packet that isn't discarded, in decoding order; NO_TIME where the container has none.
         dts: Decoding time of every packet that has one.
         key_pts: Of those marked as key frames.
         discarded: Number of packets that are decoded and never shown.
@@ -45,9 +48,9 @@ class Demuxed:
         error: Why reading broke off; empty when it reached the end.
     """
 
-    pts: list[int | None] = field(default_factory=list)
-    dts: list[int] = field(default_factory=list)
-    key_pts: list[int] = field(default_factory=list)
+    pts: array[int] = field(default_factory=lambda: array("q"))
+    dts: array[int] = field(default_factory=lambda: array("q"))
+    key_pts: array[int] = field(default_factory=lambda: array("q"))
     discarded: int = 0
     corrupt: int = 0
     broken: int = 0
@@ -92,6 +95,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             rotation=rotation,
             pts=ticks - ticks[0],
             end_pts=end - int(ticks[0]),
+            packets_end_pts=max(seen.ends.get(stream.index, end), int(ticks[-1]) + 1) - int(ticks[0]),
             start_pts=int(ticks[0]),
             time_base=time_base,
             fps=_average_fps(stream, len(ticks), (end - int(ticks[0])) * time_base),
@@ -137,7 +141,7 @@ def _note(seen: Demuxed, packet: Packet[VideoStream], nal: NalFormat) -> None:
         seen.discarded += 1
         return
     seen.broken += not nal.is_whole(packet)
-    seen.pts.append(packet.pts)
+    seen.pts.append(NO_TIME if packet.pts is None else packet.pts)
     seen.corrupt += packet.is_corrupt
     if packet.is_keyframe and packet.pts is not None:
         seen.key_pts.append(packet.pts)
@@ -154,20 +158,20 @@ def _decode_first(seen: Demuxed, stream: VideoStream, packet: Packet[VideoStream
 
 def _packets_tell_frames(seen: Demuxed, stream: VideoStream) -> bool:
     """Whether each packet is one frame that decodes, and has a time of its own."""
-    known = {pts for pts in seen.pts if pts is not None}
-    if len(known) < len(seen.pts) or any(later < earlier for earlier, later in pairwise(seen.dts)):
+    times = np.unique(np.asarray(seen.pts))
+    if NO_TIME in times or len(times) < len(seen.pts) or np.any(np.diff(seen.dts) < 0):
         return False
     if not seen.starts_with_key or stream.codec_context.name == "vp8":
         return False  # VP8 keeps hidden frames in packets of their own
-    if seen.discarded == 0 and min(known) < seen.key_pts[0]:
+    if seen.discarded == 0 and times[0] < seen.key_pts[0]:
         return False  # pictures that lead the first key frame refer to what was cut off
     fields = seen.first_frame is not None and seen.first_frame.interlaced_frame
     return not (fields and stream.container.format.name in ("mpegts", "mpeg"))  # there a packet may be half a frame
 
 
 def _times_of_packets(seen: Demuxed) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    ticks = np.unique(np.array(seen.pts, dtype=np.int64))
-    return ticks, np.searchsorted(ticks, np.unique(np.array(seen.key_pts, dtype=np.int64))).astype(np.int64)
+    ticks = np.sort(np.asarray(seen.pts, dtype=np.int64))
+    return ticks, np.searchsorted(ticks, np.unique(seen.key_pts)).astype(np.int64)
 
 
 def _times_by_decoding(path: Path, timeout_seconds: float) -> NDArray[np.int64]:

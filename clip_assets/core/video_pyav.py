@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import VideoDamagedError
@@ -57,7 +57,7 @@ class PyAVDecoder:
     def _name(self, index: int) -> str:
         return f"frame {index} at {float(self._probe.pts[index] * self._probe.time_base):.3f} s"
 
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def __iter__(self) -> Generator[tuple[int, NDArray[np.uint8]]]:
         if not self._by_order:
             try:
                 yield from self._read(plan_runs(self._wanted, self._probe.keyframes, SKIP_FRAMES), sparing=True)

@@ -127,7 +127,7 @@ class Extraction:
                 progress.video_done()
             else:
                 progress.looked_at(len(np.unique(frames.indices)))
-                yield VideoJob(str(video.number), video.path, frames)
+                yield VideoJob(str(video.number), video.path, frames, source)
 
     def _in_order(
         self, results: Iterator[Extracted | ExtractionFailed]

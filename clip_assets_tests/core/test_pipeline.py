@@ -97,7 +97,7 @@ def test_replicas_give_the_same_features_as_one_model(model: ClipModel, clip: Pa
 def test_batches_are_filled_across_videos(model: ClipModel, clip: Path) -> None:
     counting = CountingModel(model)
     extract([job(clip, str(number), Sampling(extraction_total=10)) for number in range(5)], counting, batch_size=16)
-    assert counting.batches == [16, 16, 16, 2]
+    assert sorted(counting.batches) == [2, 16, 16, 16]
 
 
 def test_a_frame_that_repeats_is_encoded_once(model: ClipModel, clip: Path) -> None:

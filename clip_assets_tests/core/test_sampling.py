@@ -1,7 +1,7 @@
 """Sampling against brute force in Fractions, the reference example, and ffmpeg's own fps filter."""
 
 from bisect import bisect_right
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from math import ceil, floor
 from pathlib import Path
@@ -32,6 +32,7 @@ def make_probe(pts: list[int] | np.ndarray, end_pts: int, time_base: Fraction) -
         rotation=0,
         pts=np.asarray(pts, dtype=np.int64),
         end_pts=end_pts,
+        packets_end_pts=end_pts,
         start_pts=0,
         time_base=time_base,
         fps=float(len(pts) / (end_pts * time_base)),
@@ -345,3 +346,13 @@ def test_different_samplings_have_different_parameters():
 )
 def test_the_rate_is_the_number_as_its_user_means_it(fps: float | None, rate: Fraction | None):
     assert Sampling(extraction_fps=fps).rate == rate
+
+
+def test_ffmpeg_selection_goes_by_the_end_of_the_last_packet_where_the_container_states_less() -> None:
+    """The published sample's packets end 49 ticks after the end that its container states; ffmpeg's counts follow."""
+    probe = replace(published(), packets_end_pts=17750)
+    counts = [
+        len(sample(probe, Sampling(extraction_fps=rate, frame_selection="ffmpeg")).indices)
+        for rate in (5.0, 19.62, 30.0, 60.0)
+    ]
+    assert counts == [90, 355, 543, 1086]

@@ -16,6 +16,7 @@ from clip_assets.core.errors import SettingsError, VideoDamagedError, VideoUnrea
 from clip_assets.core.video import decode, probe
 from clip_assets.core.video_run import Run
 from clip_assets_tests import corpus
+from clip_assets_tests.core.test_video_container import is_open
 from clip_assets_tests.corpus import Clip, read_number
 
 Writer = Callable[[Path], Clip]
@@ -281,12 +282,31 @@ def test_indices_that_the_video_has_not_are_refused(clips: Callable[[str], Clip]
             decode(path, np.array(wrong))
 
 
-def test_closing_ends_the_stream(clips: Callable[[str], Clip]) -> None:
-    frames = decode(clips("constant.mp4").path, np.arange(30))
+def test_a_decoder_or_a_rule_for_damage_that_isnt_there_is_refused(clips: Callable[[str], Clip]) -> None:
+    path = clips("constant.mp4").path
+    with pytest.raises(SettingsError, match='decoder is "ffmpeg"; allowed are'):
+        decode(path, np.array([0]), decoder="ffmpeg")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match='on_damage is "ignore"; allowed are'):
+        decode(path, np.array([0]), on_damage="ignore")  # type: ignore[arg-type]
+
+
+def test_closing_ends_the_stream_and_closes_the_file(clips: Callable[[str], Clip]) -> None:
+    path = clips("constant.mp4").path
+    frames = decode(path, np.arange(30))
     assert next(frames).index == 0
+    assert is_open(path)
     frames.close()
     frames.close()
     assert next(frames, None) is None
+    assert not is_open(path)
+
+
+def test_a_failing_stream_closes_its_file(tmp_path: Path) -> None:
+    clip = corpus.corrupt_packet(tmp_path / "corrupt.mp4", whole=False)
+    frames = decode(clip.path, np.arange(30))
+    with pytest.raises(VideoDamagedError):
+        list(frames)
+    assert not is_open(clip.path)
 
 
 def test_the_reference_video_has_its_published_frames_times_and_rate(

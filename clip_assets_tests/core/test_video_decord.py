@@ -149,10 +149,22 @@ def test_a_decoder_that_hangs_is_killed_in_time(
     assert started[0].poll() is not None
 
 
-def test_a_decoder_that_dies_fails_its_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+DIES_AT_ONCE = "import os; os._exit(3)"
+
+DIES_IN_MID_FRAME = """
+import array, os, sys
+times = array.array("d", (k / 25 for k in range(30)))
+frame = b'{"shape": [64, 96, 3]}\\n' + bytes(64 * 96)
+os.write(1, b'{"count": 30}\\n' + times.tobytes() + frame)
+os._exit(3)
+"""
+
+
+@pytest.mark.parametrize("script", [DIES_AT_ONCE, DIES_IN_MID_FRAME], ids=["at once", "in mid-frame"])
+def test_a_decoder_that_dies_fails_its_video(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = corpus.constant_rate(tmp_path / "constant.mp4")
     monkeypatch.setattr(video_decord, "find_spec", lambda name: True)
-    monkeypatch.setattr(video_decord, "WORKER_COMMAND", (sys.executable, "-c", "import os; os._exit(3)"))
+    monkeypatch.setattr(video_decord, "WORKER_COMMAND", (sys.executable, "-c", script))
     with (
         pytest.raises(VideoDamagedError, match=r"ended with exit code 3.*CLIP_ASSETS_DECODER=pyav"),
         decode(clip.path, np.array([0]), decoder="decord") as frames,

@@ -1,0 +1,131 @@
+"""Asset checks: each reads back what was stored and says what it saw and what it expected.
+
+In a run of one partition a check is evaluated for that partition. In a batch Dagster takes one evaluation for all: it
+lists each video's verdict and fails if one fails, naming it.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+
+import dagster as dg
+import numpy as np
+
+from clip_assets.core.errors import ClipAssetsError
+from clip_assets.core.records import ClipFeatures
+from clip_assets.core.soundness import (
+    Finding,
+    feature_findings,
+    frame_findings,
+    longest_identical_stretch,
+    match_findings,
+)
+from clip_assets.core.video import decode
+from clip_assets.io_managers import StoredResults
+from clip_assets.partitions import videos_partitions
+from clip_assets.resources import VideoLibrary
+
+warnings.filterwarnings("ignore", message=r"Specifying a partitions_def on an AssetCheckSpec")
+
+SAME_PICTURE = 2.0
+"""Mean absolute difference of two pictures, of 255, up to which they show the same."""
+
+
+@dg.asset_check(
+    asset="frame_indices",
+    partitions_def=videos_partitions,
+    description="Sample times increase strictly; frame indices and source times never decrease and lie within the "
+    "video; there are as many samples as the sampling says.",
+)
+def frames_follow_sampling(frame_indices: StoredResults) -> dg.AssetCheckResult:
+    """Check the sampled frames."""
+    return _evaluate(frame_indices, lambda key: frame_findings(frame_indices[key], frame_indices.parameters(key)))
+
+
+@dg.asset_check(
+    asset="clip_features",
+    additional_ins={"frame_indices": dg.AssetIn("frame_indices")},
+    partitions_def=videos_partitions,
+    description="A finite feature for each frame, with norms that are usual for the model; the same feature for many "
+    "frames only where their pictures are the same; stored bytes match their SHA-256.",
+)
+def features_are_sound(
+    clip_features: StoredResults, frame_indices: StoredResults, library: VideoLibrary
+) -> dg.AssetCheckResult:
+    """Check the features."""
+
+    def findings(key: str) -> Iterator[Finding]:
+        features = clip_features[key]
+        made = clip_features.parameters(key)
+        sampling = frame_indices.parameters(key)
+        belongs = sampling.items() <= made.items()
+        yield from feature_findings(features, len(frame_indices[key].indices) if belongs else None)
+        yield from _frozen(key, features, library, made["source"])
+
+    return _evaluate(clip_features, findings)
+
+
+@dg.asset_check(
+    asset="text_match",
+    partitions_def=videos_partitions,
+    description="Each row of probabilities sums to one; the columns are the sentences that were asked for.",
+)
+def probabilities_are_sound(text_match: StoredResults) -> dg.AssetCheckResult:
+    """Check the probabilities."""
+    return _evaluate(text_match, lambda key: match_findings(text_match[key], text_match.parameters(key)))
+
+
+CHECKS = [frames_follow_sampling, features_are_sound, probabilities_are_sound]
+
+
+def _frozen(key: str, features: ClipFeatures, library: VideoLibrary, source: str) -> Iterator[Finding]:
+    """Whether the pictures of frames that share a feature differ: then a decoder has repeated one of them."""
+    stretch = longest_identical_stretch(features)
+    if stretch is None or library.fingerprint(key) != source:
+        return
+    first, last = stretch
+    pictures = []
+    for index in (first, (first + last) // 2, last):
+        with decode(library.path(key), np.array([index]), on_damage="keep") as stream:  # each by a decoder of its own
+            pictures += [frame.rgb.astype(np.int16) for frame in stream]
+    difference = max(float(np.abs(picture - pictures[0]).mean()) for picture in pictures)
+    yield Finding(
+        f"difference of the pictures of frames {first} to {last}, which share a feature",
+        f"{difference:.2f} of 255",
+        f"at most {SAME_PICTURE:g}",
+        difference <= SAME_PICTURE,
+    )
+
+
+def _evaluate(results: StoredResults, look: Callable[[str], Iterable[Finding]]) -> dg.AssetCheckResult:
+    """One evaluation for all partitions of the run: every finding of the one, or every verdict of the many."""
+    found = {key: _look(key, look) for key in results}
+    wrong = {key: reason for key, findings in found.items() if (reason := _wrong(findings))}
+    if len(found) == 1:
+        (findings,) = found.values()
+        records = [{**asdict(finding), "holds": "yes" if finding.holds else "no"} for finding in findings]
+        description = next(iter(wrong.values()), "As expected.")
+    else:
+        records = [{"video": key, "verdict": wrong.get(key, "as expected")} for key in found]
+        reasons = [f"{key}: {reason}" for key, reason in wrong.items()]
+        description = "\n".join([f"{len(wrong)} of {len(found)} videos are not as expected.", *reasons])
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        description=description,
+        metadata={"findings": dg.MetadataValue.table([dg.TableRecord(record) for record in records])},
+    )
+
+
+def _look(key: str, look: Callable[[str], Iterable[Finding]]) -> list[Finding]:
+    """The findings on one partition; bytes that can't be read as they were written are one too."""
+    try:
+        return list(look(key))
+    except ClipAssetsError as error:
+        return [Finding("stored result", str(error), "a whole one", holds=False)]
+
+
+def _wrong(findings: Iterable[Finding]) -> str:
+    """What isn't as expected; empty if all is."""
+    return "; ".join(
+        f"{finding.what}: {finding.seen}, expected {finding.expected}" for finding in findings if not finding.holds
+    )

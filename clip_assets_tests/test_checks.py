@@ -1,0 +1,129 @@
+"""Each asset check is green on what the platform stores and red, with what it saw, on what was tampered with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import dagster as dg
+import pytest
+
+from clip_assets.core.records import RECORD_TYPES, ClipFeatures, TextMatch
+from clip_assets.definitions import build_definitions
+from clip_assets.partitions import partition_tags
+from clip_assets_tests import corpus
+from clip_assets_tests.platform import Platform, make_platform
+
+CHECKS = {
+    "frame_indices": "frames_follow_sampling",
+    "clip_features": "features_are_sound",
+    "text_match": "probabilities_are_sound",
+}
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = make_platform(tmp_path, instance)
+        corpus.constant_rate(made.videos / "a.mp4")
+        for name in ("b", "c"):
+            shutil.copy(made.videos / "a.mp4", made.videos / f"{name}.mp4")
+        made.add("a.mp4", "b.mp4", "c.mp4")
+        yield made
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {evaluation.asset_key.to_user_string(): evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+def check(platform: Platform, asset: str, *keys: str) -> dg.AssetCheckEvaluation:
+    """Evaluate the asset's check alone, as its button in the UI does."""
+    whole = build_definitions(platform.settings).resolve_implicit_global_asset_job_def()
+    selected = {dg.AssetCheckKey(dg.AssetKey(asset), CHECKS[asset])}
+    job = whole.get_subset(asset_selection=set(), asset_check_selection=selected)
+    result = job.execute_in_process(instance=platform.instance, tags=partition_tags(keys))
+    return evaluations(result)[asset]
+
+
+def tamper(platform: Platform, asset: str, key: str, **fields: Any) -> None:
+    """Store another record under the manifest's parameters, with right digests: wrong from the start."""
+    record = platform.store.read(asset, key, RECORD_TYPES[asset])
+    manifest = platform.store.manifest(asset, key)
+    platform.store.write(
+        asset, key, replace(record, **fields), data_version=manifest.data_version, parameters=manifest.parameters
+    )
+
+
+def test_every_check_is_green_and_says_what_it_saw_for_one_video(platform: Platform) -> None:
+    found = evaluations(platform.materialize("a.mp4"))
+    assert {asset: evaluation.passed for asset, evaluation in found.items()} == dict.fromkeys(CHECKS, True)
+    assert {evaluation.partition for evaluation in found.values()} == {"a.mp4"}
+    rows = {row.data["what"]: row.data for row in found["frame_indices"].metadata["findings"].records}
+    assert rows["samples"] == {"what": "samples", "seen": "30", "expected": "30", "holds": "yes"}
+    assert rows["sample times (ms)"]["seen"] == "0 to 1160"
+
+
+def test_a_batch_s_check_lists_every_video_and_names_the_one_that_fails(platform: Platform) -> None:
+    assert platform.materialize("a.mp4", "b.mp4", "c.mp4").success
+    assert check(platform, "text_match", "a.mp4", "c.mp4").passed
+    good = platform.store.read("text_match", "b.mp4", TextMatch)
+    tamper(platform, "text_match", "b.mp4", probabilities=good.probabilities * 2)
+    evaluation = check(platform, "text_match", "a.mp4", "c.mp4")
+    assert not evaluation.passed
+    assert evaluation.description.startswith("1 of 3 videos are not as expected.\nb.mp4: row sum furthest from 1: 2.0")
+    verdicts = {row.data["video"]: row.data["verdict"] for row in evaluation.metadata["findings"].records}
+    assert verdicts["a.mp4"] == verdicts["c.mp4"] == "as expected"
+
+
+def test_a_stored_file_that_was_broken_by_hand_turns_its_check_red(platform: Platform) -> None:
+    platform.materialize("a.mp4")
+    for asset, name in (("frame_indices", "indices"), ("clip_features", "clip"), ("text_match", "logits")):
+        path = Path(str(platform.store.path(asset, "a.mp4"))) / f"{name}.npy"
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+        evaluation = check(platform, asset, "a.mp4")
+        assert not evaluation.passed
+        assert f"{name}.npy has {len(data)} bytes with SHA-256" in evaluation.description
+
+
+def test_a_stored_file_that_was_removed_by_hand_turns_its_check_red(platform: Platform) -> None:
+    platform.materialize("a.mp4")
+    (Path(str(platform.store.path("clip_features", "a.mp4"))) / "clip.npy").unlink()
+    evaluation = check(platform, "clip_features", "a.mp4")
+    assert not evaluation.passed
+    assert "clip.npy is missing" in evaluation.description
+
+
+def test_the_same_feature_for_different_pictures_is_red_as_from_a_frozen_decoder(platform: Platform) -> None:
+    platform.materialize("a.mp4")
+    rows = platform.store.read("clip_features", "a.mp4", ClipFeatures).clip.copy()
+    rows[10:20] = rows[10]
+    tamper(platform, "clip_features", "a.mp4", clip=rows)
+    evaluation = check(platform, "clip_features", "a.mp4")
+    assert not evaluation.passed
+    assert "pictures of frames 10 to 19, which share a feature" in evaluation.description
+
+
+def test_the_same_feature_for_the_same_picture_is_green(platform: Platform) -> None:
+    with patch("clip_assets_tests.corpus._stored", lambda number, recipe: corpus.draw(0, *recipe.size)):
+        corpus.constant_rate(platform.videos / "a.mp4")
+    platform.materialize("a.mp4")
+    rows = platform.store.read("clip_features", "a.mp4", ClipFeatures).clip.copy()
+    rows[:] = rows[0]
+    tamper(platform, "clip_features", "a.mp4", clip=rows)
+    evaluation = check(platform, "clip_features", "a.mp4")
+    assert evaluation.passed, evaluation.description
+    findings = [row.data["what"] for row in evaluation.metadata["findings"].records]
+    assert "difference of the pictures of frames 0 to 29, which share a feature" in findings
+
+
+def test_features_are_not_counted_against_frames_of_another_sampling(platform: Platform) -> None:
+    platform.materialize("a.mp4")
+    platform.change(extraction_total=4)
+    platform.materialize("a.mp4", assets=["frame_indices"])
+    assert check(platform, "clip_features", "a.mp4").passed

@@ -1,0 +1,208 @@
+"""A folder that people drop videos into, kept in step by a real `dagster dev`: webserver, daemon and code server."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from clip_assets.core.library import fingerprint
+from clip_assets.core.store import Store
+from clip_assets_tests import corpus
+from clip_assets_tests.checkpoints import random_vit
+from clip_assets_tests.platform import ASSETS
+from clip_assets_tests.server import DagsterServer, dagster_dev, wait_until
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 150
+
+PARTITIONS = """
+query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+  partitionKeys
+  assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions failedPartitions } }
+} } }
+"""
+
+STALE = """
+query ($key: AssetKeyInput!, $partition: String!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+  staleStatus(partition: $partition) staleCauses(partition: $partition) { reason }
+} } }
+"""
+
+LAST_RUN = """
+query ($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1) { ... on Runs { results {
+  status eventConnection { events { ... on ExecutionStepFailureEvent { failureMetadata { description } } } }
+} } } }
+"""
+
+
+class Folder:
+    """A library in a temporary home, and what Dagster says of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.videos, self.output, self.home = folder / "videos", folder / "output", folder / "home"
+        self.videos.mkdir()
+        self.home.mkdir()
+        instance = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+        instance["run_monitoring"]["poll_interval_seconds"] = 5
+        (self.home / "dagster.yaml").write_text(yaml.safe_dump(instance))
+        self.environment = {
+            "CLIP_ASSETS_VIDEOS": str(self.videos),
+            "CLIP_ASSETS_OUTPUT": str(self.output),
+            "CLIP_ASSETS_MODEL_NAME": "custom",
+            "CLIP_ASSETS_CHECKPOINT": str(random_vit(folder / "vit.pth")),
+            "CLIP_ASSETS_DEVICE_IDS": "cpu",
+            "CLIP_ASSETS_PRED_TEXTS": "[a dog, a cat]",
+            "CLIP_ASSETS_SENSOR": "on",
+            "CLIP_ASSETS_SENSOR_INTERVAL": "1",
+            "CLIP_ASSETS_SETTLE_SECONDS": "2",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    @property
+    def store(self) -> Store:
+        return Store(str(self.output))
+
+    def put(self, clip: Callable[[Path], Any], *keys: str) -> None:
+        """Write videos elsewhere and move them in, as a finished download appears."""
+        for key in keys:
+            made = self.home / Path(key).name
+            clip(made)
+            (self.videos / key).parent.mkdir(parents=True, exist_ok=True)
+            made.replace(self.videos / key)
+
+    def copy_slowly(self, source: Path, key: str, seconds: float) -> threading.Thread:
+        """Copy a video into the library in pieces."""
+        data = source.read_bytes()
+        pieces = [data[start : start + len(data) // 10 + 1] for start in range(0, len(data), len(data) // 10 + 1)]
+
+        def copy() -> None:
+            with (self.videos / key).open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    time.sleep(seconds / len(pieces))
+
+        thread = threading.Thread(target=copy)
+        thread.start()
+        return thread
+
+
+def partitions(server: DagsterServer, asset: str) -> tuple[set[str], set[str], set[str]]:
+    """All, the materialized and the failed partitions of an asset."""
+    node = server.query(PARTITIONS, key={"path": [asset]})["assetNodeOrError"]
+    statuses = node["assetPartitionStatuses"]
+    return set(node["partitionKeys"]), set(statuses["materializedPartitions"]), set(statuses["failedPartitions"])
+
+
+def wait_for(server: DagsterServer, materialized: set[str], failed: set[str]) -> None:
+    """Until every partition of the last asset is as it should be, and no other is there."""
+    expected = (materialized | failed, materialized, failed)
+    seen: list[Any] = []
+
+    def as_expected() -> bool:
+        seen[:] = partitions(server, "text_match")
+        return tuple(seen) == expected
+
+    try:
+        wait_until(as_expected, PATIENCE, "partitions")
+    except AssertionError as error:
+        raise AssertionError(f"expected {expected}, got {seen}") from error
+
+
+def made_from(store: Store, key: str, video: Path) -> bool:
+    """Whether everything stored for a partition was made from what the file holds now."""
+    manifests = [store.manifest(asset, key) for asset in ASSETS]
+    return all(manifest and manifest.parameters["source"] == fingerprint(video) for manifest in manifests)
+
+
+def failure_of(server: DagsterServer, key: str) -> str:
+    """The reason of the last run of a partition on its own, which must have failed."""
+    tags = {"tags": [{"key": "dagster/partition", "value": key}]}
+    (run,) = server.query(LAST_RUN, filter=tags)["runsOrError"]["results"]
+    assert run["status"] == "FAILURE"
+    events = run["eventConnection"]["events"]
+    (reason,) = [event["failureMetadata"]["description"] for event in events if "failureMetadata" in event]
+    return str(reason)
+
+
+def active(server: DagsterServer) -> list[Any]:
+    """Runs that have not ended."""
+    query = "query ($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs { results { runId } } } }"
+    filter_ = {"statuses": ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"]}
+    runs: list[Any] = server.query(query, filter=filter_)["runsOrError"]["results"]
+    return runs
+
+
+@pytest.mark.timeout(400)
+def test_a_folder_and_its_features_stay_in_step(tmp_path: Path) -> None:
+    live(Folder(tmp_path))
+
+
+def live(folder: Folder) -> None:
+    """Drop, copy slowly, break, change, mend and remove videos; look at what became of each."""
+    folder.put(corpus.constant_rate, "a.mp4", "deep/b.mkv.mp4", "c.mp4", "d.mp4")
+    folder.put(corpus.text_file, "broken.mp4")
+    slow = folder.copy_slowly(corpus.variable_rate(folder.home / "slow.mp4").path, "slow.mp4", seconds=8)
+    good = {"a.mp4", "c.mp4", "d.mp4", "deep/b.mkv.mp4", "slow.mp4"}
+    with dagster_dev(folder.home, folder.environment) as server:
+        slow.join()
+        wait_for(server, good, {"broken.mp4"})
+        wait_until(lambda: not active(server), PATIENCE, "the broken video's own run")
+        assert failure_of(server, "broken.mp4").startswith("broken.mp4: ")
+
+        folder.put(corpus.single_frame, "c.mp4")
+        folder.put(corpus.constant_rate, "broken.mp4")
+        folder.put(corpus.constant_rate, "new.mp4")
+        (folder.videos / "a.mp4").unlink()
+        wait_for(server, good - {"a.mp4"} | {"broken.mp4", "new.mp4"}, set())
+        wait_until(lambda: made_from(folder.store, "c.mp4", folder.videos / "c.mp4"), PATIENCE, "the changed video")
+
+        wait_until(lambda: not active(server), PATIENCE, "the last run")
+        for key in good - {"a.mp4"} | {"broken.mp4", "new.mp4"}:
+            assert made_from(folder.store, key, folder.videos / key)
+            for asset in ASSETS:
+                assert folder.store.verify(asset, key) == []
+                stale = server.query(STALE, key={"path": [asset]}, partition=key)["assetNodeOrError"]
+                assert (stale["staleStatus"], stale["staleCauses"]) == ("FRESH", []), (asset, key)
+        assert made_from(folder.store, "a.mp4", folder.videos / "d.mp4")
+
+
+def cut_the_power(server: DagsterServer) -> None:
+    """Kill everything at once, the run too."""
+    os.killpg(server.process_group, signal.SIGKILL)
+
+
+def crash_and_recover(folder: Folder, kill: Callable[[DagsterServer], None], after: int) -> None:
+    """Kill when so many videos of a batch of 40 have features, start again, and look at what became of each."""
+    keys = {f"{number:02}.mp4" for number in range(40)}
+    folder.environment["CLIP_ASSETS_VIDEOS_PER_RUN"] = "40"
+    folder.put(corpus.constant_rate, *sorted(keys))
+    features = folder.output / "clip_features"
+    with dagster_dev(folder.home, folder.environment) as server:
+        wait_until(lambda: len(list(features.glob("*/manifest.json"))) >= after, PATIENCE, "a part of the batch")
+        kill(server)
+    made = {path: path.stat().st_mtime_ns for path in features.glob("*/manifest.json")}
+    with dagster_dev(folder.home, folder.environment) as server:
+        wait_for(server, keys, set())
+        wait_until(lambda: not active(server), PATIENCE, "the last run")
+    assert len(made) >= after
+    assert {path: path.stat().st_mtime_ns for path in made} == made, "what was stored was computed again"
+    for key in keys:
+        assert made_from(folder.store, key, folder.videos / key)
+        for asset in ASSETS:
+            assert folder.store.verify(asset, key) == []
+
+
+@pytest.mark.timeout(400)
+def test_after_the_power_fails_in_mid_batch_only_what_is_missing_is_computed(tmp_path: Path) -> None:
+    crash_and_recover(Folder(tmp_path), cut_the_power, after=random.randint(1, 30))

@@ -1,0 +1,172 @@
+"""What changed shows as stale in Dagster, at once on all it touches and nowhere else, and costs only what it must."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
+
+from clip_assets.definitions import build_definitions
+from clip_assets.partitions import partition_tags
+from clip_assets.status import partition_states
+from clip_assets_tests import corpus
+from clip_assets_tests.checkpoints import random_resnet, random_vit
+from clip_assets_tests.platform import ASSETS, Platform, make_platform
+
+SINGLE, BATCH = "single.mp4", ("one.mp4", "two.mp4", "three.mp4")
+EVERY = (SINGLE, *BATCH)
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    """Four videos: one materialized on its own, three in a batch."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = make_platform(tmp_path, instance)
+        for key in EVERY:
+            corpus.single_frame(made.videos / key)
+        made.add(*EVERY)
+        assert made.materialize(SINGLE).success
+        assert made.materialize(*BATCH).success
+        yield made
+
+
+def stale(platform: Platform) -> dict[str, set[str]]:
+    """For each asset the partitions that Dagster shows as stale, after a reload."""
+    graph = build_definitions(platform.settings).resolve_asset_graph()
+    resolver = CachingStaleStatusResolver(platform.instance, graph, LoadingContextForTest(platform.instance))
+    return {
+        asset: {key for key in EVERY if resolver.get_status(dg.AssetKey(asset), key).name != "FRESH"}
+        for asset in ASSETS
+    }
+
+
+def observe(platform: Platform, *keys: str) -> dg.ExecuteInProcessResult:
+    """What the UI's button does; of everything where no partition is chosen."""
+    job = build_definitions(platform.settings).resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=platform.instance,
+        asset_selection=[dg.AssetKey("video")],
+        tags=partition_tags(keys) if keys else None,
+    )
+
+
+def observed(result: dg.ExecuteInProcessResult) -> set[str]:
+    return {event.partition for event in result.all_events if event.is_asset_observation}
+
+
+NOTHING: dict[str, set[str]] = {asset: set() for asset in ASSETS}
+
+
+def test_what_was_just_made_is_fresh_alone_and_in_a_batch(platform: Platform) -> None:
+    assert stale(platform) == NOTHING
+
+
+CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "sampling": ({"extraction_total": 1}, ASSETS),
+    "precision": ({"precision": "bf16"}, ASSETS[1:]),
+    "decoder": ({"decoder": "decord"}, ASSETS[1:]),
+    "damage": ({"on_damage": "keep"}, ASSETS[1:]),
+    "sentences": ({"pred_texts": ["other"]}, ASSETS[2:]),
+    "order of sentences": ({"pred_texts": ["a blue square", "a red circle"]}, ASSETS[2:]),
+    "batch size": ({"batch_size": 3}, []),
+    "videos per run": ({"videos_per_run": 3}, []),
+}
+
+
+def test_a_changed_setting_is_stale_at_once_where_bytes_depend_on_it_and_below(platform: Platform) -> None:
+    before = platform.settings
+    for what, (settings, assets) in CHANGES.items():
+        platform.settings = before
+        platform.change(**settings)
+        assert stale(platform) == {asset: set(EVERY) if asset in assets else set() for asset in ASSETS}, what
+
+
+def test_other_weights_are_stale_on_the_features_and_below(platform: Platform) -> None:
+    before = platform.settings
+    expected = {"frame_indices": set(), "clip_features": set(EVERY), "text_match": set(EVERY)}
+    platform.change(checkpoint=random_resnet(platform.folder / "resnet.pth"))
+    assert stale(platform) == expected, "another file"
+    platform.settings = before
+    assert stale(platform) == NOTHING
+    random_vit(before.checkpoint, seed=1)
+    assert stale(platform) == expected, "other bytes in the same file"
+
+
+def test_bringing_a_change_up_to_date_makes_everything_fresh_again(platform: Platform) -> None:
+    platform.change(extraction_total=1, pred_texts=["other"])
+    assert platform.materialize(SINGLE).success
+    assert platform.materialize(*BATCH).success
+    assert stale(platform) == NOTHING
+
+
+@pytest.mark.parametrize("key", [SINGLE, BATCH[1]])
+def test_a_changed_video_is_stale_on_its_frames_first_and_the_others_stay_fresh(platform: Platform, key: str) -> None:
+    corpus.constant_rate(platform.videos / key)
+    observe(platform)
+    assert stale(platform) == {**NOTHING, "frame_indices": {key}}
+    assert platform.materialize(key, assets=["frame_indices"]).success
+    assert stale(platform)["frame_indices"] == set()
+    assert key in stale(platform)["clip_features"]
+
+
+def test_a_run_of_all_three_brings_a_changed_video_up_to_date(platform: Platform) -> None:
+    corpus.constant_rate(platform.videos / BATCH[1])
+    observe(platform, BATCH[1])
+    assert platform.materialize(BATCH[1]).success
+    assert stale(platform) == NOTHING
+
+
+def test_the_status_command_knows_the_truth_of_each_partition_where_dagster_has_one_version_a_batch(
+    platform: Platform,
+) -> None:
+    corpus.constant_rate(platform.videos / BATCH[1])
+    states = {
+        key: {a: s.state for a, s in found.items()} for key, found in partition_states(platform.settings, EVERY, {})
+    }
+    assert states.pop(BATCH[1]) == dict.fromkeys(ASSETS, "stale")
+    assert all(state == dict.fromkeys(ASSETS, "done") for state in states.values())
+
+
+def test_observing_nothing_new_makes_nothing_stale(platform: Platform) -> None:
+    observe(platform)
+    assert stale(platform) == NOTHING
+
+
+def test_observing_looks_only_at_the_partitions_that_were_asked_for(platform: Platform) -> None:
+    assert observed(observe(platform, SINGLE)) == {SINGLE}
+    assert observed(observe(platform, *BATCH[:2])) == set(BATCH[:2])
+    assert observed(observe(platform)) == set(EVERY)
+
+
+def test_videos_that_are_gone_are_left_out_of_an_observation(platform: Platform) -> None:
+    (platform.videos / SINGLE).unlink()
+    assert observed(observe(platform)) == set(BATCH)
+
+
+def test_an_upstream_partition_that_was_made_again_unchanged_costs_no_computing_below(platform: Platform) -> None:
+    assert platform.materialize(BATCH[1], assets=["clip_features"]).success
+    with (
+        patch("clip_assets.core.decoding.decode", side_effect=AssertionError("decoded")),
+        patch("clip_assets.resources.load_model", side_effect=AssertionError("loaded")),
+    ):
+        assert platform.materialize(BATCH[1], assets=["text_match"]).success
+    assert stale(platform) == NOTHING
+
+
+def test_changing_only_the_sentences_decodes_no_video_and_encodes_no_frame(platform: Platform) -> None:
+    platform.change(pred_texts=["one", "two", "three"])
+    with (
+        patch("clip_assets.core.decoding.decode") as decode,
+        patch("clip_assets.assets.frame_indices.probe") as probe,
+        patch("clip_assets.core.model.ClipModel.encode_images") as encode,
+    ):
+        assert platform.materialize(SINGLE).success
+        assert platform.materialize(*BATCH).success
+    assert (decode.call_count, probe.call_count, encode.call_count) == (0, 0, 0)
+    assert stale(platform) == NOTHING
