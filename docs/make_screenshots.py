@@ -92,7 +92,7 @@ def _keep(page: Page, names: Mapping[str, str], name: str) -> None:
     page.wait_for_timeout(SETTLE_MS)
     page.evaluate(RENAME, names)
     shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    shot.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(IMAGES / f"{name}.png", optimize=True)
+    shot.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(IMAGES / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
