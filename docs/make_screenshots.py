@@ -47,12 +47,13 @@ def main() -> None:
             ui = UI(page, server)
             ui.materialize("All")
             page.get_by_text("100% filled").nth(2).wait_for(timeout=RUN_SECONDS * 1000)
-            register(environment, "broken.mp4")
-            ui.materialize("Missing")
-            page.get_by_text("(1 failed)").nth(2).wait_for(timeout=RUN_SECONDS * 1000)
             keep = partial(_keep, page, names)
             _look_at_assets(ui, keep)
             _look_at_partitions(ui, keep)
+            register(environment, "broken.mp4")
+            ui.materialize("Missing")
+            page.get_by_text("(1 failed)").nth(2).wait_for(timeout=RUN_SECONDS * 1000)
+            _look_at_failure(ui, keep)
         with dagster_dev(Path(environment["DAGSTER_HOME"]), environment) as server, browser_page("dark") as page:
             ui = UI(page, server)
             ui.open_partition("text_match", "shapes.mp4")
@@ -81,6 +82,9 @@ def _look_at_partitions(ui: UI, keep: Callable[[str], None]) -> None:
             ui.show_picture(name)
             keep(f"{asset}_{name}")
             ui.close_dialog()
+
+
+def _look_at_failure(ui: UI, keep: Callable[[str], None]) -> None:
     ui.open_partition("frame_indices", "broken.mp4")
     ui.page.get_by_role("button", name="View logs").click()
     ui.page.get_by_role("dialog").get_by_text("RUN_FAILURE").wait_for()
@@ -92,7 +96,8 @@ def _keep(page: Page, names: Mapping[str, str], name: str) -> None:
     page.wait_for_timeout(SETTLE_MS)
     page.evaluate(RENAME, names)
     shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    shot.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(IMAGES / f"{name}.png", optimize=True)
+    small = shot.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+    small.save(IMAGES / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
