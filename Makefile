@@ -8,10 +8,10 @@ BIN := ./$(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint format clean
+.PHONY: help demo dev test test-browser screenshots lint format clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1	\2/p' Makefile
 
 demo: $(VENV)/.installed .dagster_home/dagster.yaml  ## materialize the bundled clips through Dagster, print the probabilities
 	@$(BIN)/clip-assets demo
@@ -20,8 +20,14 @@ demo: $(VENV)/.installed .dagster_home/dagster.yaml  ## materialize the bundled 
 dev: $(VENV)/.installed .dagster_home/dagster.yaml  ## open the UI on http://127.0.0.1:3000, with .env or else the demo's settings
 	@set -a; [ -f .env ] || . ./clip_assets/demo/demo.env; exec $(BIN)/python -m dagster dev -h 127.0.0.1 -w workspace.yaml
 
-test: $(VENV)/.installed-test  ## run all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-test  ## run all tests, save those in a browser
+	$(BIN)/python -m pytest -m "not browser"
+
+test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## click through the UI in an installed Chromium
+	$(BIN)/python -m pytest -m browser
+
+screenshots: $(VENV)/.installed-test $(VENV)/.installed-browser  ## make docs/images anew, with an installed Chromium
+	PYTHONPATH=. $(BIN)/python docs/make_screenshots.py
 
 lint: $(VENV)/.installed-lint  ## check style and types
 	$(BIN)/python -m ruff check .

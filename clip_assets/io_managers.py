@@ -61,6 +61,15 @@ class StoredResults(Mapping[str, Any]):
         """
         return self._manifest(key).summary
 
+    def picture(self, key: str, file_name: str) -> Picture | None:
+        """A picture that is stored beside a partition's result, shown or not; None where there is none.
+
+        Raises:
+            ResultMissingError: Nothing whole is stored for it.
+            StoreError: The file can't be read.
+        """
+        return self._store.picture(self._manifest(key), file_name)
+
     def _manifest(self, key: str) -> Manifest:
         manifest = self._store.manifest(self._asset, key)
         if manifest is None:

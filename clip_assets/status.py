@@ -22,6 +22,9 @@ from clip_assets.versions import wanted_parameters
 Failures = Mapping[str, Mapping[str, str]]
 """Why the last run failed, by asset and partition key; see `instance.failures`."""
 
+STYLES = {"done": "green", "failed": "bold red", "stale": "yellow", "missing": "dim"}
+"""How a terminal shows each state; the word says it too."""
+
 
 @dataclass(frozen=True)
 class AssetState:
@@ -68,7 +71,7 @@ def status_report(settings: Settings, keys: Sequence[str], failures: Failures) -
         features = states["clip_features"].manifest
         table.add_row(
             Text(key),
-            *(state.state for state in states.values()),
+            *(Text(state.state, STYLES[state.state]) for state in states.values()),
             str(features.summary["frames"]) if features else "",
             features.parameters["model_name"] if features else "",
         )

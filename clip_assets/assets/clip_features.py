@@ -14,6 +14,7 @@ from clip_assets.core.decoding import PipelineOptions, VideoJob
 from clip_assets.core.errors import ClipAssetsError, VideoChangedError
 from clip_assets.core.model import ClipModel
 from clip_assets.core.pictures.analysis import changes, sparkline, standing_out
+from clip_assets.core.pictures.kept import KEPT_FRAMES, kept_sheet
 from clip_assets.core.pictures.results import MAX_CUTS, change_over_time, similarity_over_time
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
 from clip_assets.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, speed_rows
@@ -53,7 +54,11 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
         library: VideoLibrary,
         clip_model: ClipModelResource,
     ) -> dg.Output[Work]:
-        options = replace(settings.pipeline_options, batch_size=clip_model.gpu.batch_size)
+        options = replace(
+            settings.pipeline_options,
+            batch_size=clip_model.gpu.batch_size,
+            thumbnails=KEPT_FRAMES if settings.pictures == "on" else 0,
+        )
         encoding = {**clip_model.parameters(), **options.parameters}
         wanted, failed = want_each(
             context.partition_keys, lambda key: {**_unchanged(key, frame_indices, library), **encoding}
@@ -80,7 +85,7 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
                     pictures = []
                     if settings.pictures == "on":
                         shown = (partial(picture, extracted.features) for picture in PICTURES)
-                        pictures = draw(context.log, key, *shown)
+                        pictures = draw(context.log, key, *shown, partial(kept_sheet, extracted.thumbnails))
                     yield Computed(key, extracted.features, wanted[key], summary, pictures)
                 progress.add_video()
             yield from unreadable

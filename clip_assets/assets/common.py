@@ -34,15 +34,15 @@ def want_each(
     return wanted, failed
 
 
-def draw(log: logging.Logger, key: str, *pictures: Callable[[], Picture]) -> list[Picture]:
-    """The pictures of a partition; one that can't be made is a warning with the reason, for the result counts."""
+def draw(log: logging.Logger, key: str, *pictures: Callable[[], Picture | None]) -> list[Picture]:
+    """The pictures of a partition, where there is one; one that can't be made is a warning, for the result counts."""
     made = []
     for picture in pictures:
         try:
             made.append(picture())
         except Exception as error:  # noqa: BLE001 - whatever breaks a picture (a font, a codec, odd numbers) is no failure
             log.warning(f"{key}: a picture is missing: {type(error).__name__}: {error}")
-    return made
+    return [picture for picture in made if picture]
 
 
 def numbers(summary: Mapping[str, Any], *names: str) -> dict[str, int | float]:

@@ -7,22 +7,24 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.assets.common import ForceConfig, draw, numbers, table, want_each
 from clip_assets.core.classes import default_texts
-from clip_assets.core.errors import ClipAssetsError, ModelError, VideoChangedError
+from clip_assets.core.errors import ClipAssetsError, ModelError
 from clip_assets.core.matching import match_texts, stretches, text_parameters
 from clip_assets.core.pictures import Picture
 from clip_assets.core.pictures.analysis import sparkline, strongest
+from clip_assets.core.pictures.kept import SHEET_NAME, kept_frames
 from clip_assets.core.pictures.results import MAX_SENTENCES, best_frames, probabilities_over_time
-from clip_assets.core.records import ClipFeatures, TextMatch
-from clip_assets.core.video import probe
+from clip_assets.core.records import TextMatch
 from clip_assets.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, stretch_rows
 from clip_assets.io_managers import StoredResults
 from clip_assets.progress import ProgressLog
-from clip_assets.resources import ClipModelResource, VideoLibrary
+from clip_assets.resources import ClipModelResource
 from clip_assets.settings import Settings
 from clip_assets.work import Computed, Failed, Work
 
@@ -30,8 +32,8 @@ MAX_STRETCHES = 50
 """Rows of the table of stretches that a materialization shows."""
 
 INTRO = """The probability that each sampled frame matches each sentence: softmax over the sentences of logit scale
-times cosine. Needs no video and no image encoder, so other sentences cost nothing but this step; the video is opened
-for the pictures alone."""
+times cosine. Needs no video and no image encoder, so other sentences cost nothing but this step; frames are shown from
+the small pictures that clip_features keeps."""
 
 ARRAYS = [
     ArrayDoc("texts", "(N,)", "str", "the sentences, in the order given"),
@@ -60,7 +62,6 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         config: TextMatchConfig,
         clip_features: StoredResults,
-        library: VideoLibrary,
         clip_model: ClipModelResource,
     ) -> dg.Output[Work]:
         texts = tuple(config.pred_texts or default_texts(clip_model.model_name))
@@ -84,8 +85,7 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
                     summary = _summary(match, time.perf_counter() - began)
                     pictures = []
                     if settings.pictures == "on":
-                        source = wanted[key]["source"]
-                        best = partial(_best_frames, library, key, source, match, features)
+                        best = partial(_best_frames, clip_features, key, match, features.indices)
                         pictures = draw(context.log, key, partial(probabilities_over_time, match), best)
                     yield Computed(key, match, wanted[key], summary, pictures)
                 progress.add_video()
@@ -131,11 +131,12 @@ def _lines(match: TextMatch) -> list[tuple[str, str, float, float]]:
     return lines
 
 
-def _best_frames(library: VideoLibrary, key: str, source: str, match: TextMatch, features: ClipFeatures) -> Picture:
-    """The best frame of each sentence, unless the video is another by now than the one that was encoded."""
-    if library.fingerprint(key) != source:
-        raise VideoChangedError(f"{library.path(key)} has changed since it was encoded.")
-    return best_frames(probe(library.path(key)), match, features.indices)
+def _best_frames(
+    clip_features: StoredResults, key: str, match: TextMatch, indices: NDArray[np.int64]
+) -> Picture | None:
+    """The best frame of each sentence, if small pictures were kept when the frames were encoded."""
+    sheet = clip_features.picture(key, SHEET_NAME)
+    return best_frames(kept_frames(sheet), match, indices) if sheet else None
 
 
 def _describe(summary: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,16 +6,18 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from clip_assets.core.pictures.analysis import spread
+from clip_assets.core.pictures.kept import thumbnail
 from clip_assets.core.preprocess import PREPROCESSING
 from clip_assets.core.records import FrameIndices, VideoProbe
-from clip_assets.core.video import decode
+from clip_assets.core.video import FrameStream, decode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +59,8 @@ class PipelineOptions:
         on_damage: Whether a video that ends early fails, or keeps the frames that decode.
         video_timeout: Seconds without a frame after which a decoder is stopped.
         videos_at_once: Videos decoded at the same time; None: chosen from the processors available.
+        thumbnails: The most frames of a video, evenly spread, of which a small picture is made: 27 kB of memory each
+            until the video is handed over.
     """
 
     batch_size: int = 32
@@ -64,6 +68,7 @@ class PipelineOptions:
     on_damage: Literal["fail", "keep"] = "fail"
     video_timeout: float = 60.0
     videos_at_once: int | None = None
+    thumbnails: int = 0
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -93,32 +98,46 @@ class PreparedFrame:
     pixels: Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Ended:
-    """A video's last message: how many frames were sent, what is missing, why it failed, and the time it took."""
+    """A video's last message, filled while it is decoded.
+
+    Attributes:
+        number: The video's place among the jobs.
+        sent: Frames that were sent.
+        damage: What is missing of a damaged video that is kept.
+        error: Why the video failed.
+        decode_seconds: Time spent on decoding.
+        preprocess_seconds: Time spent on preprocessing.
+        thumbnails: uint8 (S, S, 3) by frame index, see `core.pictures.kept.thumbnail`.
+    """
 
     number: int
-    sent: int
-    damage: str
-    error: Exception | None
-    decode_seconds: float
-    preprocess_seconds: float
+    sent: int = 0
+    damage: str = ""
+    error: Exception | None = None
+    decode_seconds: float = 0.0
+    preprocess_seconds: float = 0.0
+    thumbnails: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
 
 
-Message = Begun | PreparedFrame | Ended | BaseException | None
+Message = Begun | list[PreparedFrame] | Ended | BaseException | None
+
+FRAMES_PER_MESSAGE = 8
+"""Frames sent together: each message costs a switch between threads."""
 
 
 class DecodingThreads:
-    """Each thread takes the next job and sends `Begun`, its `PreparedFrame` messages in order, and `Ended`.
+    """Each thread takes the next job and sends `Begun`, its frames in order, a few in a message, and `Ended`.
 
     A thread that finds no more jobs sends None, one that can't go on sends the exception. Whoever receives releases
     ``ahead`` once for every video that it is done with.
     """
 
     def __init__(
-        self, jobs: Iterable[VideoJob], preprocess: Preprocess, options: PipelineOptions, capacity: int
+        self, jobs: Iterable[VideoJob], preprocess: Preprocess, options: PipelineOptions, frames_ahead: int
     ) -> None:
-        self.queue: queue.Queue[Message] = queue.Queue(maxsize=capacity)
+        self.queue: queue.Queue[Message] = queue.Queue(maxsize=max(2, frames_ahead // FRAMES_PER_MESSAGE))
         self.ahead = threading.Semaphore(VIDEOS_AHEAD)
         self._jobs = enumerate(jobs)
         self._preprocess = preprocess
@@ -164,8 +183,7 @@ class DecodingThreads:
         distinct = np.unique(job.frames.indices)
         began = time.perf_counter()
         self._send(Begun(number, job, distinct, began))
-        sent, damage, error = 0, "", None
-        decode_seconds = preprocess_seconds = 0.0
+        ended = Ended(number)
         try:
             with decode(
                 job.probe or job.path,
@@ -174,19 +192,33 @@ class DecodingThreads:
                 on_damage=self._options.on_damage,
                 timeout_seconds=self._options.video_timeout,
             ) as frames:
-                for frame in frames:
-                    decoded = time.perf_counter()
-                    pixels = self._preprocess.resize_crop(frame.rgb)
-                    prepared = time.perf_counter()
-                    decode_seconds += decoded - began
-                    preprocess_seconds += prepared - decoded
-                    self._send(PreparedFrame(number, int(np.searchsorted(distinct, frame.index)), pixels))
-                    sent += 1
-                    began = time.perf_counter()
-                damage = frames.damage
-        except Exception as caught:  # noqa: BLE001 - whatever breaks one video is reported as that video's failure
-            error = caught
-        self._send(Ended(number, sent, damage, error, decode_seconds, preprocess_seconds))
+                ended.decode_seconds = time.perf_counter() - began
+                for prepared in self._prepare(frames, distinct, ended):
+                    self._send(prepared)
+                    ended.sent += len(prepared)
+                ended.damage = frames.damage
+        except Exception as error:  # noqa: BLE001 - whatever breaks one video is reported as that video's failure
+            ended.error = error
+        self._send(ended)
+
+    def _prepare(self, frames: FrameStream, distinct: NDArray[np.int64], ended: Ended) -> Iterator[list[PreparedFrame]]:
+        """The frames resized and cropped, a few at a time; notes times and thumbnails in ``ended``."""
+        pictured = set(distinct[spread(len(distinct), self._options.thumbnails)].tolist())
+        prepared: list[PreparedFrame] = []
+        began = time.perf_counter()
+        for frame in frames:
+            decoded = time.perf_counter()
+            ended.decode_seconds += decoded - began
+            pixels = self._preprocess.resize_crop(frame.rgb)
+            if frame.index in pictured:
+                ended.thumbnails[frame.index] = thumbnail(pixels)
+            prepared.append(PreparedFrame(ended.number, int(np.searchsorted(distinct, frame.index)), pixels))
+            ended.preprocess_seconds += time.perf_counter() - decoded
+            if len(prepared) == FRAMES_PER_MESSAGE:
+                yield prepared
+                prepared = []
+            began = time.perf_counter()
+        yield prepared
 
     def _send(self, message: Message) -> None:
         while True:

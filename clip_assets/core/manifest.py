@@ -47,11 +47,13 @@ class StoredPicture:
         size: Bytes.
         sha256: Of the whole file, 64 hexadecimal digits.
         alt: What it shows, in words.
+        shown: Whether people look at it; else it is only kept, for later steps.
     """
 
     size: int
     sha256: str
     alt: str
+    shown: bool = True
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class Manifest:
             and self.format in get_args(Format)
             and set(self.files) == set(file_names(self.format, self.asset, self.arrays))
             and all(is_picture_name(name) for name in self.pictures)
+            and all(isinstance(picture.shown, bool) for picture in self.pictures.values())
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -49,11 +49,15 @@ class StageSeconds:
 
 @dataclass(frozen=True, eq=False)
 class Extracted:
-    """A job that is done: one feature per sampled frame, and the time it took."""
+    """A job that is done: one feature per sampled frame, the time it took, and the pictures that were asked for.
+
+    ``thumbnails`` are uint8 (S, S, 3) by frame index, see `core.pictures.kept.thumbnail`.
+    """
 
     job: VideoJob
     features: ClipFeatures
     seconds: StageSeconds
+    thumbnails: Mapping[int, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +86,9 @@ def extract_features(
         on_encoded: Called with the number of frames of each batch that is encoded, for a display of progress.
     """
     preprocess = Preprocess(models[0].input_resolution)
-    capacity = 2 * options.batch_size * len(models)
     with (
         closing(_Encoders(models, preprocess)) as encoders,
-        closing(DecodingThreads(jobs, preprocess, options, capacity)) as decoding,
+        closing(DecodingThreads(jobs, preprocess, options, options.batch_size * encoders.thread_count)) as decoding,
     ):
         yield from _Assembly(models[0], decoding, encoders, options.batch_size, on_encoded).results()
 
@@ -113,20 +116,25 @@ class _Batch:
     features: Future[tuple[NDArray[np.float32], float]]
 
 
+THREADS_PER_REPLICA = 2
+"""Encoding threads of each replica of the model: while one waits, for its batch or for Python, the other computes."""
+
+
 class _Encoders:
-    """A thread per replica; each takes the next batch when it is free."""
+    """Threads that each take the next batch when they are free; on CPUs they share the processors out."""
 
     def __init__(self, models: Sequence[ClipModel], preprocess: Preprocess) -> None:
         import torch
 
-        # Said to each thread, for a new thread starts with the number that any other thread set last.
-        processors = max(1, torch.get_num_threads() // len(models))
-        self._executor = ThreadPoolExecutor(
-            len(models), "encode", initializer=torch.set_num_threads, initargs=(processors,)
-        )
-        self._free = deque(models)
+        self._free = deque(list(models) * THREADS_PER_REPLICA)
         self._preprocess = preprocess
-        self.capacity = 2 * len(models)
+        self.thread_count = len(self._free)
+        self.capacity = 2 * self.thread_count
+        # Said to each thread, for a new thread starts with the number that any other thread set last.
+        processors = max(1, torch.get_num_threads() // self.thread_count)
+        self._executor = ThreadPoolExecutor(
+            self.thread_count, "encode", initializer=torch.set_num_threads, initargs=(processors,)
+        )
 
     def submit(self, frames: list[PreparedFrame]) -> _Batch:
         return _Batch(frames, self._executor.submit(self._encode, [frame.pixels for frame in frames]))
@@ -170,9 +178,9 @@ class _Assembly:
                     count = len(begun.distinct)
                     rows = np.empty((count, self.model.embed_dim), np.float32)
                     self.videos[begun.number] = _Video(begun, rows, np.zeros(count, np.bool_))
-                case PreparedFrame() as frame:
-                    self.filling.append(frame)
-                    if len(self.filling) == self.batch_size:
+                case list() as frames:
+                    self.filling += frames
+                    while len(self.filling) >= self.batch_size:
                         self._submit()
                 case Ended() as ended:
                     self.videos[ended.number].ended = ended
@@ -193,8 +201,8 @@ class _Assembly:
     def _submit(self) -> None:
         if len(self.pending) == self.encoders.capacity:
             self._collect()
-        self.pending.append(self.encoders.submit(self.filling))
-        self.filling = []
+        self.pending.append(self.encoders.submit(self.filling[: self.batch_size]))
+        del self.filling[: self.batch_size]
 
     def _flush(self) -> None:
         if self.filling:
@@ -251,4 +259,4 @@ class _Assembly:
         )
         elapsed = time.perf_counter() - video.begun.at
         seconds = StageSeconds(elapsed, ended.decode_seconds, ended.preprocess_seconds, video.encode_seconds)
-        return Extracted(job, features, seconds)
+        return Extracted(job, features, seconds, ended.thumbnails)

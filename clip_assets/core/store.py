@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -92,7 +92,7 @@ class Store:
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             arrays=arrays,
             files={name: StoredFile(len(data), _sha256(data)) for name, data in files.items()},
-            pictures={p.file_name: StoredPicture(len(p.data), _sha256(p.data), p.alt) for p in pictures},
+            pictures={p.file_name: StoredPicture(len(p.data), _sha256(p.data), p.alt, p.shown) for p in pictures},
         )
         files |= {picture.file_name: picture.data for picture in pictures}
         with _reported("written", directory):
@@ -136,18 +136,21 @@ class Store:
             return None
 
     def pictures(self, manifest: Manifest) -> list[Picture]:
-        """The pictures of a stored result, in order; those that are gone or damaged are left out.
+        """The pictures of a stored result that are shown, in order; those that are gone or damaged are left out.
 
         Raises:
             StoreError: The files can't be read.
         """
-        directory = self._directory(manifest.asset, manifest.partition_key)
-        read = {name: self._read(f"{directory}/{name}") for name in manifest.pictures}
-        return [
-            Picture(name, data, manifest.pictures[name].alt)
-            for name, data in read.items()
-            if data is not None and _sha256(data) == manifest.pictures[name].sha256
-        ]
+        return self._load_pictures(manifest, [name for name, stored in manifest.pictures.items() if stored.shown])
+
+    def picture(self, manifest: Manifest, file_name: str) -> Picture | None:
+        """One picture of a stored result, shown or not; None where it was never stored, is gone or damaged.
+
+        Raises:
+            StoreError: The file can't be read.
+        """
+        found = self._load_pictures(manifest, [file_name] if file_name in manifest.pictures else [])
+        return found[0] if found else None
 
     def verify(self, asset: str, key: str) -> list[str]:
         """What differs between the stored bytes and the manifest, one sentence per file; empty when all is well.
@@ -186,7 +189,7 @@ class Store:
         manifest = self.manifest(asset, key)
         if manifest is not None:
             files, _ = self._load_files(manifest)
-            files |= {picture.file_name: picture.data for picture in self.pictures(manifest)}
+            files |= {picture.file_name: picture.data for picture in self._load_pictures(manifest, manifest.pictures)}
             directory = self._directory(asset, key, base=f"{self._base}/{TRASH}")
             with _reported("written", directory):
                 self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()})
@@ -252,6 +255,15 @@ class Store:
                     f"expected {expected.size} bytes with SHA-256 {expected.sha256}"
                 )
         return files, problems
+
+    def _load_pictures(self, manifest: Manifest, names: Iterable[str]) -> list[Picture]:
+        directory = self._directory(manifest.asset, manifest.partition_key)
+        read = ((name, self._read(f"{directory}/{name}"), manifest.pictures[name]) for name in names)
+        return [
+            Picture(name, data, stored.alt, stored.shown)
+            for name, data, stored in read
+            if data is not None and _sha256(data) == stored.sha256
+        ]
 
     def _corrupt(self, asset: str, key: str, problems: list[str]) -> ResultCorruptError:
         return ResultCorruptError(

@@ -15,7 +15,7 @@ from clip_assets.core.manifest import PICTURE_SUFFIXES, is_picture_name
 _MEDIA_TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
 
 MAX_PICTURE_BYTES = 100_000
-"""Of one picture; as text it is a third longer, and a result has at most two."""
+"""Of one picture that is shown; as text it is a third longer, and a result shows at most two."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,13 @@ class Picture:
         file_name: An identifier and ``.jpg`` or ``.png``.
         data: The file's bytes.
         alt: What it shows, in words, for those who can't see it.
+        shown: Whether people look at it; else it is only kept, for later steps.
     """
 
     file_name: str
     data: bytes
     alt: str
+    shown: bool = True
 
     def __post_init__(self) -> None:
         if not is_picture_name(self.file_name):

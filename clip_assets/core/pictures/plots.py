@@ -125,7 +125,7 @@ def _shortened(text: str) -> str:
 
 
 def _png(figure: Figure) -> bytes:
-    """At most `MAX_PICTURE_BYTES`, with a palette: a fourth of the size, which can't be seen."""
+    """At most `MAX_PICTURE_BYTES`, with a palette: half the size, and colours that look the same."""
     from PIL import Image
 
     canvas: Any = figure.canvas
@@ -133,7 +133,7 @@ def _png(figure: Figure) -> bytes:
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     for colours in _PALETTES:
         buffer = io.BytesIO()
-        picture.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, "PNG")
+        picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(buffer, "PNG")
         if buffer.tell() <= MAX_PICTURE_BYTES:
             break
     return buffer.getvalue()

@@ -9,10 +9,13 @@ import numpy as np
 from clip_assets.core.pictures import Picture
 from clip_assets.core.pictures.analysis import changes, self_similarity, spread, standing_out, strongest
 from clip_assets.core.pictures.plots import COLOURS, change_plot, probability_plot, similarity_plot
-from clip_assets.core.pictures.sheets import MAX_THUMBNAILS, contact_sheet, thumbnails
+from clip_assets.core.pictures.sheets import MAX_THUMBNAILS, contact_sheet, enlarged, thumbnails
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch, VideoProbe
 
@@ -75,28 +78,25 @@ def probabilities_over_time(match: TextMatch) -> Picture:
     return Picture("probabilities.png", probability_plot(match.timestamps_ms / 1000, lines, others), alt)
 
 
-def best_frames(video: VideoProbe, match: TextMatch, indices: NDArray[np.int64]) -> Picture:
+def best_frames(kept: Mapping[int, Image], match: TextMatch, indices: NDArray[np.int64]) -> Picture:
     """A contact sheet of the frame that matches best, for each of the strongest sentences.
 
     Args:
-        video: The video.
-        match: Its match.
+        kept: Pictures of sampled frames by frame index, at least one; the best is chosen among them.
+        match: The video's match.
         indices: int64 (T,), the frame of each row of the match.
-
-    Raises:
-        VideoError: The video isn't there any more, or reading takes too long.
     """
-    chosen = strongest(match, MAX_SENTENCES)
-    rows = match.probabilities[:, chosen].argmax(axis=0)
-    pictures = thumbnails(video, np.unique(indices[rows]))
+    rows = np.flatnonzero(np.isin(indices, list(kept)))
     cells, told = [], []
-    for number, (place, row) in enumerate(zip(chosen, rows.tolist(), strict=True), start=1):
-        seconds, probability = match.timestamps_ms[row] / 1000, match.probabilities[row, place]
-        words = (f"{number}: {match.texts[place]}", f"{probability:.1%} at {seconds:.2f} s")
-        cells.append((pictures.get(int(indices[row])), words))
-        told.append(f"{match.texts[place]} ({words[1]})")
-    alt = f"Contact sheet: the best frame of each of the {len(chosen)} strongest sentences: {_cut(', '.join(told))}."
-    return Picture("best_frames.jpg", contact_sheet(cells), alt)
+    for number, place in enumerate(strongest(match, MAX_SENTENCES), start=1):
+        row = rows[match.probabilities[rows, place].argmax()]
+        words = f"{match.probabilities[row, place]:.1%} at {match.timestamps_ms[row] / 1000:.2f} s"
+        cells.append((enlarged(kept[int(indices[row])]), (f"{number}: {match.texts[place]}", words)))
+        told.append(f"{match.texts[place]} ({words})")
+    count = len(np.unique(indices))
+    among = f", among {len(kept)} of the {count} encoded frames," if len(kept) < count else ""
+    alt = f"Contact sheet: the best frame{among} for each of the {len(told)} strongest sentences: "
+    return Picture("best_frames.jpg", contact_sheet(cells), f"{alt}{_cut(', '.join(told))}.")
 
 
 def _seconds(features: ClipFeatures) -> NDArray[np.float64]:

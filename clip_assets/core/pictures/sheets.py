@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from clip_assets.core.errors import VideoDamagedError
 from clip_assets.core.pictures import MAX_PICTURE_BYTES
@@ -54,6 +54,11 @@ def thumbnails(
             picture.thumbnail(_THUMBNAIL, Image.Resampling.BILINEAR, reducing_gap=2.0)
             made[frame.index] = picture
     return made
+
+
+def enlarged(picture: Image.Image) -> Image.Image:
+    """A small picture, as large as a contact sheet's."""
+    return ImageOps.contain(picture, _THUMBNAIL, Image.Resampling.BICUBIC)
 
 
 def contact_sheet(cells: Sequence[tuple[Image.Image | None, Sequence[str]]]) -> bytes:
