@@ -7,11 +7,12 @@ lists each video's verdict and fails if one fails, naming it.
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
 
-from clip_assets.core.errors import ClipAssetsError
+from clip_assets.core.errors import ClipAssetsError, VideoError
 from clip_assets.core.records import ClipFeatures
 from clip_assets.core.soundness import (
     Finding,
@@ -20,7 +21,7 @@ from clip_assets.core.soundness import (
     longest_identical_stretch,
     match_findings,
 )
-from clip_assets.core.video import decode
+from clip_assets.core.video import decode, probe
 from clip_assets.io_managers import StoredResults
 from clip_assets.partitions import videos_partitions
 from clip_assets.resources import VideoLibrary
@@ -37,9 +38,17 @@ SAME_PICTURE = 2.0
     description="Sample times increase strictly; frame indices and source times never decrease and lie within the "
     "video; there are as many samples as the sampling says.",
 )
-def frames_follow_sampling(frame_indices: StoredResults) -> dg.AssetCheckResult:
+def frames_follow_sampling(frame_indices: StoredResults, library: VideoLibrary) -> dg.AssetCheckResult:
     """Check the sampled frames."""
-    return _evaluate(frame_indices, lambda key: frame_findings(frame_indices[key], frame_indices.parameters(key)))
+
+    def findings(key: str) -> Iterator[Finding]:
+        frames, made = frame_indices[key], frame_indices.parameters(key)
+        end_ms: float | None = frames.duration_ms
+        if made["frame_selection"] == "ffmpeg":
+            end_ms = _packets_end_ms(library.path(key)) if _is_the_same(key, library, made["source"]) else None
+        return frame_findings(frames, made, end_ms)
+
+    return _evaluate(frame_indices, findings)
 
 
 @dg.asset_check(
@@ -78,17 +87,31 @@ def probabilities_are_sound(text_match: StoredResults) -> dg.AssetCheckResult:
 CHECKS = [frames_follow_sampling, features_are_sound, probabilities_are_sound]
 
 
+def _is_the_same(key: str, library: VideoLibrary, source: str) -> bool:
+    """Whether the video is there, and the one that a result was made from."""
+    try:
+        return library.fingerprint(key) == source
+    except VideoError:
+        return False
+
+
+def _packets_end_ms(path: Path) -> float:
+    """When the last packet ends, which ffmpeg's selection goes by."""
+    video = probe(path)
+    return float(video.packets_end_pts * video.time_base * 1000)
+
+
 def _frozen(key: str, features: ClipFeatures, library: VideoLibrary, source: str) -> Iterator[Finding]:
     """Whether the pictures of frames that share a feature differ: then a decoder has repeated one of them."""
     stretch = longest_identical_stretch(features)
-    if stretch is None or library.fingerprint(key) != source:
+    if stretch is None or not _is_the_same(key, library, source):
         return
     first, last = stretch
     pictures = []
     for index in (first, (first + last) // 2, last):
         with decode(library.path(key), np.array([index]), on_damage="keep") as stream:  # each by a decoder of its own
             pictures += [frame.rgb.astype(np.int16) for frame in stream]
-    difference = max(float(np.abs(picture - pictures[0]).mean()) for picture in pictures)
+    difference = max((float(np.abs(picture - pictures[0]).mean()) for picture in pictures), default=0.0)
     yield Finding(
         f"difference of the pictures of frames {first} to {last}, which share a feature",
         f"{difference:.2f} of 255",

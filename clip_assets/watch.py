@@ -155,7 +155,7 @@ class Look:
         requested = {key: wanted[key] for batch in batches for key in batch}
         hold = hold_back(self.listed, changes.removed, len(known), before.hold)
         self._note_hold(hold, changes.removed, len(known))
-        removed = self._let_go(() if hold else changes.removed[:DELETIONS_PER_TICK])
+        removed = set(self._let_go(() if hold else changes.removed[:DELETIONS_PER_TICK]))
 
         looked_at = {**recognised, **requested}
         remembered = {**{key: video for key, video in known.items() if video}, **looked_at}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,3 +127,15 @@ def test_features_are_not_counted_against_frames_of_another_sampling(platform: P
     platform.change(extraction_total=4)
     platform.materialize("a.mp4", assets=["frame_indices"])
     assert check(platform, "clip_features", "a.mp4").passed
+
+
+@pytest.mark.parametrize("clip", [corpus.variable_rate, corpus.b_frames, corpus.edit_list])
+def test_ffmpeg_s_selection_is_counted_by_what_ffmpeg_goes_by(platform: Platform, clip: Callable[[Path], Any]) -> None:
+    clip(platform.videos / "a.mp4")
+    platform.change(extraction_fps=7.0, frame_selection="ffmpeg")
+    result = platform.materialize("a.mp4", assets=["frame_indices"])
+    evaluation = evaluations(result)["frame_indices"]
+    assert evaluation.passed, evaluation.description
+    (platform.videos / "a.mp4").unlink()
+    evaluation = check(platform, "frame_indices", "a.mp4")
+    assert evaluation.passed, "the result is sound though its video is gone"

@@ -45,26 +45,27 @@ class Finding:
     holds: bool
 
 
-def frame_findings(frames: FrameIndices, parameters: Mapping[str, Any]) -> Iterator[Finding]:
+def frame_findings(frames: FrameIndices, parameters: Mapping[str, Any], end_ms: float | None) -> Iterator[Finding]:
     """Look at the sampled frames of a video.
 
     Args:
         frames: As stored.
         parameters: What they were made with, see `Sampling.parameters`.
+        end_ms: The end that the sampling goes by, in ms: the last frame's, or for ffmpeg's selection the last packet's;
+            None where that isn't known any more, and the number of samples can't be told.
     """
-    # ffmpeg goes by the end of the last packet, of which some containers state up to a frame less.
-    slack = 1000 / frames.fps if parameters["frame_selection"] == "ffmpeg" else 0.0
-    yield _within("sample times (ms)", frames.timestamps_ms, 0.0, frames.duration_ms + slack, strictly=True)
-    yield _within("frame indices", frames.indices, 0, frames.frame_count - 1, strictly=False)
-    yield _within("source times (ms)", frames.source_timestamps_ms, 0.0, frames.duration_ms, strictly=False)
-    least, most = _sample_count(frames, parameters)
     lengths = {len(frames.timestamps_ms), len(frames.source_timestamps_ms), len(frames.indices)}
+    expected = None if end_ms is None else _sample_count(frames, parameters, end_ms)
     yield Finding(
         "samples",
         " and ".join(map(str, sorted(lengths))),
-        str(least) if least == most else f"{least} to {most}",
-        len(lengths) == 1 and least <= min(lengths) <= most,
+        "as many as times" if expected is None else str(expected),
+        len(lengths) == 1 if expected is None else lengths == {expected},
     )
+    latest = math.inf if end_ms is None else max(end_ms, frames.duration_ms)
+    yield _within("sample times (ms)", frames.timestamps_ms, 0.0, latest, strictly=True)
+    yield _within("frame indices", frames.indices, 0, frames.frame_count - 1, strictly=False)
+    yield _within("source times (ms)", frames.source_timestamps_ms, 0.0, frames.duration_ms, strictly=False)
 
 
 def feature_findings(features: ClipFeatures, sampled: int | None) -> Iterator[Finding]:
@@ -134,17 +135,15 @@ def _within(what: str, values: NDArray[Any], low: float, high: float, *, strictl
     return Finding(what, seen, f"{order}, from {low:g} to at most {high:g}", ordered and inside)
 
 
-def _sample_count(frames: FrameIndices, parameters: Mapping[str, Any]) -> tuple[int, int]:
-    """Least and greatest number of samples by the sampling table."""
+def _sample_count(frames: FrameIndices, parameters: Mapping[str, Any], end_ms: float) -> int:
+    """Number of samples by the sampling table."""
     rate = parameters["extraction_fps"]
     if rate is None:
-        count = int(parameters["extraction_total"] or frames.frame_count)
-        return count, count
-    exact = rate * frames.duration_ms / 1000
+        return int(parameters["extraction_total"] or frames.frame_count)
+    exact = rate * end_ms / 1000
     if parameters["frame_selection"] == "ffmpeg":
-        return math.floor(_snapped(exact + 0.5)), math.floor(_snapped(exact + rate / frames.fps + 0.5))
-    count = math.ceil(_snapped(exact))
-    return count, count
+        return math.floor(_snapped(exact + 0.5))
+    return math.ceil(_snapped(exact))
 
 
 def _snapped(value: float) -> float:

@@ -55,6 +55,7 @@ def wrong(findings: Any) -> list[Finding]:
 
 @given(
     st.lists(st.integers(1, 9000), min_size=1, max_size=40),
+    st.integers(-8999, 9000),
     st.sampled_from([Fraction(1, 90000), Fraction(1001, 30000), Fraction(1, 1000)]),
     st.one_of(
         st.just(Sampling()),
@@ -63,18 +64,24 @@ def wrong(findings: Any) -> list[Finding]:
         st.builds(Sampling, st.none(), st.integers(1, 40)),
     ),
 )
-def test_whatever_sampling_gives_is_found_sound(durations: list[int], time_base: Fraction, sampling: Sampling) -> None:
+def test_whatever_sampling_gives_is_found_sound(
+    durations: list[int], beyond: int, time_base: Fraction, sampling: Sampling
+) -> None:
     ticks = np.cumsum([0, *durations])
+    packets_end = max(int(ticks[-1]) + beyond, int(ticks[-2]) + 1)
     video = VideoProbe(
         path=Path("v.mp4"), container="mp4", codec="h264", width=96, height=64, rotation=0, pts=ticks[:-1],
-        end_pts=int(ticks[-1]), packets_end_pts=int(ticks[-1]), start_pts=0, time_base=time_base, fps=25.0,
+        end_pts=int(ticks[-1]), packets_end_pts=packets_end, start_pts=0, time_base=time_base, fps=25.0,
         has_edit_list=False, keyframes=np.array([0]),
     )  # fmt: skip
     try:
         frames = sample(video, sampling)
     except SamplingError:
         return
-    assert wrong(frame_findings(frames, sampling.parameters)) == []
+    end = packets_end if sampling.frame_selection == "ffmpeg" else int(ticks[-1])
+    assert wrong(frame_findings(frames, sampling.parameters, float(end * time_base * 1000))) == []
+    if sampling.frame_selection == "ffmpeg":
+        assert wrong(frame_findings(frames, sampling.parameters, None)) == []
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ def test_whatever_sampling_gives_is_found_sound(durations: list[int], time_base:
 def test_frames_that_break_a_rule_are_named(changed: dict[str, list[float]], what: str, seen: str) -> None:
     fields = {"indices": [0, 1, 2], "timestamps_ms": [0.0, 40.0, 80.0], "source_timestamps_ms": [0.0, 40.0, 80.0]}
     frames = replace(FRAMES, **{name: np.array(values) for name, values in {**fields, **changed}.items()})
-    assert (what, seen) in [(finding.what, finding.seen) for finding in wrong(frame_findings(frames, EVERY))]
+    assert (what, seen) in [(finding.what, finding.seen) for finding in wrong(frame_findings(frames, EVERY, 1200.0))]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +114,7 @@ def test_frames_that_break_a_rule_are_named(changed: dict[str, list[float]], wha
 )
 def test_the_number_of_samples_is_the_sampling_table_s(sampling: Sampling, expected: str) -> None:
     frames = replace(FRAMES, indices=np.arange(29), timestamps_ms=FRAMES.timestamps_ms[:29])
-    (finding,) = [found for found in frame_findings(frames, sampling.parameters) if found.what == "samples"]
+    (finding,) = [found for found in frame_findings(frames, sampling.parameters, 1200.0) if found.what == "samples"]
     assert (finding.expected, finding.holds) == (expected, False)
 
 
