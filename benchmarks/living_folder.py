@@ -1,6 +1,6 @@
 """The living folder's scenario and crashes at random moments, many times over: does every round end as it must?
 
-    python -m benchmarks.living_folder --rounds 10 --json living_folder.json
+    python -m benchmarks.living_folder [--rounds 10] [--only scenario] [--seed 0] [--json]
 
 Each round runs a real `dagster dev` in a temporary home: once through the scenario of `test_living_folder`, and once
 for each kind of crash (the code server, the daemon, the run, everything) in the middle of a batch of 40 videos.
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--only", help="a part of the name of what to run")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     results = []
@@ -70,7 +70,7 @@ def main() -> None:
             results.append({"round": number, "name": name, "seconds": seconds, "problem": problem})
             print(f"round {number}, {name}: {problem or 'as it must'} ({seconds} s)", flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+        print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ def video(folder: Path, size: str, seconds: int) -> Path:
     return path
 
 
-def write(path: Path, size: tuple[int, int], seconds: int) -> None:
-    """Encode ``seconds`` at 30 frames per second; key frames are 250 frames apart, or at cuts."""
+def write(path: Path, size: tuple[int, int], seconds: int, frames: int | None = None) -> None:
+    """Encode ``seconds``, or ``frames``, at 30 frames per second; key frames are 250 frames apart, or at cuts."""
     width, height = size
     width += width % 2
     noise = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def write(path: Path, size: tuple[int, int], seconds: int) -> None:
         stream = output.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "crf": "23"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.time_base = Fraction(1, RATE)
-        for number in range(seconds * RATE):
+        for number in range(frames or seconds * RATE):
             if number % (CUT_SECONDS * RATE) == 0:
                 scene = _scene(noise, width, height)
             shift = number % (CUT_SECONDS * RATE)

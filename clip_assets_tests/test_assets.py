@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
+import av
 import dagster as dg
 import numpy as np
 import pytest
 
 from clip_assets.core.errors import ResultMissingError
 from clip_assets.core.matching import match_texts
-from clip_assets.core.model import load_model
+from clip_assets.core.model import ClipModel, load_model
 from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
 from clip_assets.definitions import build_definitions
 from clip_assets_tests import corpus
@@ -141,15 +142,26 @@ def test_without_sentences_the_kinetics_classes_are_matched(platform: Platform) 
     assert texts[0] == "a photo of abseiling"
 
 
-def test_other_sentences_decode_nothing_and_encode_no_frame(platform: Platform) -> None:
+def test_other_sentences_open_no_video_and_encode_no_frame_yet_have_all_their_pictures(platform: Platform) -> None:
     platform.add("a.mp4")
-    platform.materialize("a.mp4")
+    encode = ClipModel.encode_images
     with (
-        patch("clip_assets.core.decoding.decode", side_effect=AssertionError("decoded")),
-        patch("clip_assets.core.model.ClipModel.encode_images", side_effect=AssertionError("encoded")),
+        patch("av.open", wraps=av.open) as opened,
+        patch.object(ClipModel, "encode_images", autospec=True, side_effect=encode) as encoded,
     ):
-        assert platform.materialize("a.mp4", config={"text_match": {"pred_texts": ["other"]}}).success
-    assert platform.store.read("text_match", "a.mp4", TextMatch).texts == ("other",)
+        assert platform.materialize("a.mp4").success
+        assert opened.call_count > 0
+        assert encoded.call_count > 0
+        opened.reset_mock()
+        encoded.reset_mock()
+        result = platform.materialize("a.mp4", config={"text_match": {"pred_texts": ["other", "another"]}})
+        assert (opened.call_count, encoded.call_count) == (0, 0)
+    assert result.success
+    assert platform.store.read("text_match", "a.mp4", TextMatch).texts == ("other", "another")
+    pictures = platform.store.pictures(platform.store.manifest("text_match", "a.mp4"))
+    assert [picture.name for picture in pictures] == ["probabilities", "best_frames"]
+    assert "another (" in pictures[1].alt
+    assert {"probabilities", "best_frames"} <= set(metadata(result, "text_match"))
 
 
 def test_a_broken_video_fails_its_own_partition_with_the_reason_first(platform: Platform) -> None:

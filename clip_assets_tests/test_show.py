@@ -16,6 +16,7 @@ from rich.console import Console
 
 from clip_assets.cli import main
 from clip_assets.core.errors import ResultMissingError
+from clip_assets.core.pictures.kept import KEPT_FRAMES, SHEET_NAME, kept_frames
 from clip_assets.core.records import TextMatch
 from clip_assets.definitions import build_definitions
 from clip_assets.show import as_page, as_text, sections
@@ -140,23 +141,57 @@ def test_a_picture_that_was_deleted_fails_nothing(platform: Platform) -> None:
     assert set(pictures(result, "clip_features")) == {"self_similarity"}
 
 
-def test_sentences_are_matched_without_the_video_and_then_have_no_best_frames(
-    platform: Platform, capfd: pytest.CaptureFixture[str]
-) -> None:
+def match_new_sentences(platform: Platform) -> set[str]:
+    """The pictures of a match of other sentences than before, made of the features that are stored."""
+    result = platform.materialize("a.mp4", assets=["text_match"], config={"text_match": {"pred_texts": ["new"]}})
+    assert result.success
+    return set(pictures(result, "text_match"))
+
+
+def test_other_sentences_have_all_their_pictures_when_the_video_is_gone(platform: Platform) -> None:
     platform.materialize("a.mp4")
     (platform.videos / "a.mp4").unlink()
-    result = platform.materialize("a.mp4", assets=["text_match"], config={"text_match": {"pred_texts": ["new"]}})
-    assert result.success
-    assert set(pictures(result, "text_match")) == {"probabilities"}
-    assert "a picture is missing: VideoUnreadableError" in capfd.readouterr().err
+    assert match_new_sentences(platform) == {"probabilities", "best_frames"}
 
 
-def test_the_best_frames_of_a_changed_video_are_not_shown(platform: Platform) -> None:
+def test_features_that_were_stored_without_pictures_have_no_best_frames_and_nobody_is_warned(
+    platform: Platform, capfd: pytest.CaptureFixture[str]
+) -> None:
+    platform.change(pictures="off")
     platform.materialize("a.mp4")
-    corpus.variable_rate(platform.videos / "a.mp4")
-    result = platform.materialize("a.mp4", assets=["text_match"], config={"text_match": {"pred_texts": ["new"]}})
-    assert result.success
-    assert set(pictures(result, "text_match")) == {"probabilities"}
+    platform.change(pictures="on")
+    assert match_new_sentences(platform) == {"probabilities"}
+    assert "a picture is missing" not in capfd.readouterr().err
+
+
+def test_kept_frames_that_are_no_picture_any_more_fail_nothing(platform: Platform) -> None:
+    platform.materialize("a.mp4")
+    (platform.store.path("clip_features", "a.mp4") / SHEET_NAME).write_bytes(b"torn")
+    assert match_new_sentences(platform) == {"probabilities"}
+
+
+def test_kept_frames_are_in_no_event_and_on_no_page(platform: Platform) -> None:
+    random = np.random.default_rng(0)
+
+    def noise(_: int, width: int, height: int) -> np.ndarray:
+        return random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+    corpus.write(platform.videos / "long.mp4", corpus.Recipe(options=corpus.X264, frames=300, draw=noise))
+    platform.add("long.mp4")
+    result = platform.materialize("long.mp4")
+    manifest = platform.store.manifest("clip_features", "long.mp4")
+    assert manifest is not None
+    sheet = platform.store.picture(manifest, SHEET_NAME)
+    assert sheet is not None
+    assert len(sheet.data) > MAX_METADATA_BYTES
+    assert len(kept_frames(sheet)) == KEPT_FRAMES
+    for asset in ASSETS:
+        (event,) = result.asset_materializations_for_node(asset)
+        assert len(dg.serialize_value(event)) < MAX_METADATA_BYTES
+        assert set(pictures(result, asset)) == PICTURES[asset]
+    assert "among 256 of the 300 encoded frames" in pictures(result, "text_match")["best_frames"]
+    for part in sections(platform.store, "long.mp4"):
+        assert {picture.name for picture in part.pictures} == PICTURES[part.title]
 
 
 def test_the_terminal_shows_source_speed_and_sentences(platform: Platform) -> None:

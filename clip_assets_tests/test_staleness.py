@@ -63,10 +63,6 @@ def observed(result: dg.ExecuteInProcessResult) -> set[str]:
 NOTHING: dict[str, set[str]] = {asset: set() for asset in ASSETS}
 
 
-def test_what_was_just_made_is_fresh_alone_and_in_a_batch(platform: Platform) -> None:
-    assert stale(platform) == NOTHING
-
-
 CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "sampling": ({"extraction_total": 1}, ASSETS),
     "precision": ({"precision": "bf16"}, ASSETS[1:]),
@@ -80,6 +76,7 @@ CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 def test_a_changed_setting_is_stale_at_once_where_bytes_depend_on_it_and_below(platform: Platform) -> None:
+    assert stale(platform) == NOTHING, "what was just made, alone and in a batch"
     before = platform.settings
     for what, (settings, assets) in CHANGES.items():
         platform.settings = before
@@ -133,20 +130,12 @@ def test_the_status_command_knows_the_truth_of_each_partition_where_dagster_has_
     assert all(state == dict.fromkeys(ASSETS, "done") for state in states.values())
 
 
-def test_observing_nothing_new_makes_nothing_stale(platform: Platform) -> None:
-    observe(platform)
-    assert stale(platform) == NOTHING
-
-
-def test_observing_looks_only_at_the_partitions_that_were_asked_for(platform: Platform) -> None:
+def test_an_observation_looks_at_what_was_asked_for_and_is_there_and_makes_nothing_stale(platform: Platform) -> None:
     assert observed(observe(platform, SINGLE)) == {SINGLE}
     assert observed(observe(platform, *BATCH[:2])) == set(BATCH[:2])
-    assert observed(observe(platform)) == set(EVERY)
-
-
-def test_videos_that_are_gone_are_left_out_of_an_observation(platform: Platform) -> None:
     (platform.videos / SINGLE).unlink()
     assert observed(observe(platform)) == set(BATCH)
+    assert stale(platform) == NOTHING
 
 
 def test_an_upstream_partition_that_was_made_again_unchanged_costs_no_computing_below(platform: Platform) -> None:

@@ -181,7 +181,8 @@ class DecodingThreads:
 
     def _decode(self, number: int, job: VideoJob) -> None:
         distinct = np.unique(job.frames.indices)
-        self._send(Begun(number, job, distinct, time.perf_counter()))
+        began = time.perf_counter()
+        self._send(Begun(number, job, distinct, began))
         ended = Ended(number)
         try:
             with decode(
@@ -191,6 +192,7 @@ class DecodingThreads:
                 on_damage=self._options.on_damage,
                 timeout_seconds=self._options.video_timeout,
             ) as frames:
+                ended.decode_seconds = time.perf_counter() - began
                 for prepared in self._prepare(frames, distinct, ended):
                     self._send(prepared)
                     ended.sent += len(prepared)

@@ -85,6 +85,7 @@ def test_another_schema_version_is_named_with_the_way_out(version):
         {"pictures": {"../change.png": {"size": 1, "sha256": "", "alt": ""}}},
         {"pictures": {"change.svg": {"size": 1, "sha256": "", "alt": ""}}},
         {"pictures": {"change.png": {"size": 1, "sha256": "", "alt": None}}},
+        {"pictures": {"change.png": {"size": 1, "sha256": "", "alt": "", "shown": "no"}}},
     ],
 )
 def test_values_of_the_wrong_kind_are_refused(changes):
@@ -111,3 +112,9 @@ def test_a_manifest_from_before_there_were_pictures_is_read():
     content = json.loads(MANIFEST.to_json())
     del content["pictures"]
     assert Manifest.from_json(json.dumps(content).encode()).pictures == {}
+
+
+def test_a_picture_from_before_some_were_only_kept_is_shown():
+    content = json.loads(MANIFEST.to_json())
+    del content["pictures"]["change.png"]["shown"]
+    assert Manifest.from_json(json.dumps(content).encode()) == MANIFEST

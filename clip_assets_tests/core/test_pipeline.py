@@ -115,6 +115,28 @@ def test_the_frames_encoded_so_far_are_told(model: ClipModel, clip: Path) -> Non
     assert told == [16, 14]
 
 
+def test_thumbnails_show_the_frames_that_they_are_named_after(model: ClipModel, tmp_path: Path) -> None:
+    def draw_level(number: int, width: int, height: int) -> np.ndarray:
+        return np.full((height, width, 3), 8 * number, np.uint8)
+
+    corpus.write(tmp_path / "levels.mp4", corpus.Recipe(options=corpus.X264, draw=draw_level))
+    (result,) = extract([job(tmp_path / "levels.mp4", sampling=Sampling(extraction_fps=50.0))], model, thumbnails=7)
+    assert isinstance(result, Extracted)
+    assert list(result.thumbnails) == [0, 5, 10, 14, 19, 24, 29]
+    for index, picture in result.thumbnails.items():
+        assert (picture.dtype, picture.shape) == (np.uint8, (64, 64, 3))
+        np.testing.assert_allclose(picture.mean(axis=(0, 1)), 8 * index, atol=3)
+
+
+def test_thumbnails_are_made_on_request_alone_and_change_no_feature(model: ClipModel, clip: Path) -> None:
+    (without,), (having,) = extract([job(clip)], model), extract([job(clip)], model, thumbnails=1000)
+    assert isinstance(without, Extracted)
+    assert isinstance(having, Extracted)
+    assert (len(without.thumbnails), len(having.thumbnails)) == (0, corpus.FRAMES)
+    np.testing.assert_array_equal(having.features.clip, without.features.clip)
+    assert PipelineOptions(thumbnails=5).parameters == PipelineOptions().parameters
+
+
 def test_more_short_videos_than_may_be_ahead_do_not_wait_for_a_full_batch(model: ClipModel, clip: Path) -> None:
     single = job(clip, sampling=Sampling(extraction_total=1))
     results = extract([single] * (2 * VIDEOS_AHEAD + 1), model, batch_size=1000)
@@ -146,6 +168,13 @@ def test_a_damaged_video_fails_or_keeps_what_decodes_on_request(model: ClipModel
         kept.features.timestamps_ms, video.frames.timestamps_ms[kept.features.indices], "each row at its own time"
     )
     assert "frame" in kept.features.damage
+
+
+def test_of_a_damaged_video_the_frames_that_decode_have_thumbnails(model: ClipModel, tmp_path: Path) -> None:
+    corpus.corrupt_packet(tmp_path / "corrupt.mp4")
+    (kept,) = extract([job(tmp_path / "corrupt.mp4")], model, on_damage="keep", thumbnails=1000)
+    assert isinstance(kept, Extracted)
+    assert list(kept.thumbnails) == kept.features.indices.tolist()
 
 
 def test_an_error_in_the_encoder_fails_the_videos_of_that_batch_alone(model: ClipModel, clip: Path) -> None:

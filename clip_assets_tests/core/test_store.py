@@ -239,6 +239,28 @@ def test_pictures_go_with_their_result(root):
     assert not (path / "change.png").exists()
 
 
+def test_a_picture_that_is_only_kept_is_not_among_those_shown_and_goes_with_its_result(root):
+    store = Store(root)
+    kept = Picture("kept.jpg", b"many frames", "many frames", shown=False)
+    manifest = write_with_pictures(store, [kept, *PICTURES])
+    assert store.manifest(ASSET, KEY) == manifest
+    assert store.pictures(manifest) == PICTURES
+    assert store.picture(manifest, "kept.jpg") == kept
+    store.move_to_trash(ASSET, KEY)
+    assert Store(store.root / TRASH).picture(manifest, "kept.jpg") == kept
+
+
+def test_a_picture_that_is_unknown_gone_or_damaged_is_none(root):
+    store = Store(root)
+    manifest = write_with_pictures(store)
+    assert store.picture(manifest, "sheet.jpg") == PICTURES[0]
+    assert store.picture(manifest, "manifest.json") is None
+    (store.path(ASSET, KEY) / "sheet.jpg").write_bytes(b"other")
+    assert store.picture(manifest, "sheet.jpg") is None
+    (store.path(ASSET, KEY) / "change.png").unlink()
+    assert store.picture(manifest, "change.png") is None
+
+
 @pytest.mark.parametrize("name", ["../change.png", "change.svg", "a b.png", ".png"])
 def test_a_picture_with_another_name_is_refused(name):
     with pytest.raises(SettingsError, match="identifier"):

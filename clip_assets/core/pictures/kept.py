@@ -20,9 +20,9 @@ KEPT_FRAMES = 256
 
 SHEET_NAME = "kept_frames.jpg"
 
-_SIDE = 96  # Pixels; a multiple of 16, JPEG's largest block, so that no tile's colours run into the next.
+_SIDE = 96  # Pixels; a multiple of 8, the side of JPEG's blocks, so that no tile runs into the next.
 _COLUMNS = 16
-_QUALITY = 80
+_QUALITY = 75
 
 
 def thumbnail(pixels: Tensor) -> NDArray[np.uint8]:
@@ -56,7 +56,8 @@ def kept_sheet(thumbnails: Mapping[int, NDArray[np.uint8]]) -> Picture | None:
         row, column = divmod(place, _COLUMNS)
         sheet[row * side : (row + 1) * side, column * side : (column + 1) * side] = small
     buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, "JPEG", quality=_QUALITY, comment=" ".join(map(str, thumbnails)).encode())
+    comment = " ".join(map(str, thumbnails)).encode()
+    Image.fromarray(sheet).save(buffer, "JPEG", quality=_QUALITY, subsampling="4:4:4", comment=comment)
     alt = f"Small pictures of {len(thumbnails)} encoded frames, in order, each cropped as the model sees it."
     return Picture(SHEET_NAME, buffer.getvalue(), alt, shown=False)
 

@@ -95,7 +95,7 @@ def best_frames(kept: Mapping[int, Image], match: TextMatch, indices: NDArray[np
         told.append(f"{match.texts[place]} ({words})")
     count = len(np.unique(indices))
     among = f", among {len(kept)} of the {count} encoded frames," if len(kept) < count else ""
-    alt = f"Contact sheet: the best frame{among} for each of the {len(told)} strongest sentences: "
+    alt = f"Contact sheet: the best frame{among} of each of the {len(told)} strongest sentences: "
     return Picture("best_frames.jpg", contact_sheet(cells), f"{alt}{_cut(', '.join(told))}.")
 
 

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clip_assets.core.decoding import PipelineOptions, VideoJob
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.matching import match_texts
+from clip_assets.core.model import load_model
 from clip_assets.core.pictures import MAX_PICTURE_BYTES, Picture
+from clip_assets.core.pictures.kept import kept_frames, kept_sheet
 from clip_assets.core.pictures.plots import COLOURS, similarity_plot
 from clip_assets.core.pictures.results import (
     best_frames,
@@ -21,6 +24,7 @@ from clip_assets.core.pictures.results import (
     similarity_over_time,
 )
 from clip_assets.core.pictures.sheets import contact_sheet, thumbnails
+from clip_assets.core.pipeline import Extracted, extract_features
 from clip_assets.core.records import ClipFeatures, TextMatch
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import probe
@@ -154,17 +158,50 @@ def test_any_sentence_can_be_plotted(sentence: str) -> None:
     assert pixels(picture.data).std() > 5
 
 
-def test_the_best_frame_of_each_sentence_is_shown_with_its_time() -> None:
-    video = probe(SHAPES)
-    frames = sample(video, Sampling(1.0))
-    shown = np.repeat(np.eye(3), 2, axis=0) + 1e-3
-    shown[1, 0] += 1.0
-    texts = ("a red circle", "a blue square", "a green triangle")
-    matched = match_texts(shown, np.eye(3), 100.0, texts, frames.timestamps_ms)
-    picture = best_frames(video, matched, frames.indices)
-    assert "a red circle (100.0% at " in picture.alt
-    for third, colour in zip(np.array_split(pixels(picture.data), 3, axis=1), (RED, BLUE, GREEN), strict=True):
-        assert has_colour(third, colour, 500)
+def best_of_shapes(folder: Path, thumbnails: int) -> tuple[Picture, TextMatch, list[int]]:
+    """The picture made of the demo's main clip by the demo's model, the match, and the frames that were kept."""
+    model = load_model("demo", weights_folder=folder)
+    job = VideoJob("shapes", SHAPES, sample(probe(SHAPES), Sampling()))
+    (result,) = extract_features([job], [model], PipelineOptions(thumbnails=thumbnails))
+    assert isinstance(result, Extracted)
+    texts, found = ("a red circle", "a blue square", "a green triangle"), result.features
+    matched = match_texts(found.clip, model.encode_texts(texts), model.logit_scale, texts, found.timestamps_ms)
+    sheet = kept_sheet(result.thumbnails)
+    assert sheet is not None
+    return best_frames(kept_frames(sheet), matched, found.indices), matched, list(result.thumbnails)
+
+
+def test_the_best_frame_of_each_sentence_shows_it_and_its_time_is_told(tmp_path: Path) -> None:
+    picture, matched, kept = best_of_shapes(tmp_path, 12)
+    assert picture.alt.startswith("Contact sheet: the best frame, among 12 of the 60 encoded frames, of each of the 3 ")
+    for place, text in enumerate(matched.texts):
+        best = max(kept, key=matched.probabilities[:, place].__getitem__)
+        told = f"{text} ({matched.probabilities[best, place]:.1%} at {matched.timestamps_ms[best] / 1000:.2f} s)"
+        assert told in picture.alt
+    colours = (RED, BLUE, GREEN)
+    order = np.argsort(-matched.probabilities.mean(axis=0))
+    for third, place in zip(np.array_split(pixels(picture.data), 3, axis=1), order, strict=True):
+        assert [has_colour(third, colour, 500) for colour in colours] == [at == place for at in range(3)]
+
+
+def test_the_best_frame_is_chosen_among_those_that_were_kept() -> None:
+    strong = np.array([0.2, 0.2, 0.9, 0.5, 0.6])
+    matched = match(np.stack([strong, 1 - strong], axis=1), ("a", "b"))
+    colours = {3: RED, 7: BLUE, 9: GREEN}
+    kept = {index: Image.new("RGB", (64, 64), colour) for index, colour in colours.items()}
+    picture = best_frames(kept, matched, np.array([3, 3, 4, 7, 9]))
+    assert "among 3 of the 4 encoded frames" in picture.alt
+    assert "b (80.0% at 0.00 s)" in picture.alt
+    assert "a (60.0% at 2.00 s)" in picture.alt
+    of_b, of_a = np.array_split(pixels(picture.data), 2, axis=1)  # the stronger one comes first
+    assert has_colour(of_b, RED, 20_000)
+    assert has_colour(of_a, GREEN, 20_000)
+
+
+def test_nothing_is_said_of_kept_frames_where_all_were_kept() -> None:
+    kept = {index: Image.new("RGB", (64, 64)) for index in (0, 1)}
+    picture = best_frames(kept, match(np.full((2, 2), 0.5)), np.array([0, 1]))
+    assert picture.alt.startswith("Contact sheet: the best frame of each of the 2 strongest sentences: ")
 
 
 def worst_cases() -> list[Picture]:
