@@ -68,6 +68,8 @@ def test_the_catalogue_shows_the_stored_arrays_with_their_types(ui: browser.UI) 
     ui.page.get_by_text("float32 (T, D)").wait_for()
     for words in ("PyTorch", "clip-assets", "Storage", "stage: encoding"):
         assert ui.page.get_by_text(words).count()
+    ui.page.get_by_text("Compute details").click()
+    ui.page.get_by_text("Code version").first.wait_for()
 
 
 def test_a_broken_video_says_what_is_wrong_and_what_to_do_above_any_traceback(

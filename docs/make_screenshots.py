@@ -48,8 +48,8 @@ def main() -> None:
             ui.materialize("All")
             page.get_by_text("100% filled").nth(2).wait_for(timeout=RUN_SECONDS * 1000)
             keep = partial(_keep, page, names)
-            _look_at_assets(ui, keep)
             _look_at_partitions(ui, keep)
+            _look_at_assets(ui, keep)
             register(environment, "broken.mp4")
             ui.materialize("Missing")
             page.get_by_text("(1 failed)").nth(2).wait_for(timeout=RUN_SECONDS * 1000)
@@ -62,12 +62,12 @@ def main() -> None:
 
 
 def _look_at_assets(ui: UI, keep: Callable[[str], None]) -> None:
-    ui.open_graph()
-    keep("graph")
     ui.open_asset("clip_features")
     keep("catalogue")
     ui.open_launchpad("extract_clip_features")
     keep("launchpad")
+    ui.open_graph()
+    keep("graph")
 
 
 def _look_at_partitions(ui: UI, keep: Callable[[str], None]) -> None:
