@@ -38,7 +38,7 @@ format: $(VENV)/.installed-lint  ## put the code into its one format
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-clean:  ## remove the environment, the Dagster instance and the demo's output
+clean:  ## remove the environment, the Dagster instance and caches; videos/ and output/ stay
 	rm -rf $(VENV) .dagster_home build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(VENV)/bin/python:
@@ -47,7 +47,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@echo "Installing into $(VENV): a few minutes, several GB ..."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed

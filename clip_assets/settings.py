@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from clip_assets.core.decoding import PipelineOptions
 from clip_assets.core.errors import SettingsError
 from clip_assets.core.sampling import Sampling
+from clip_assets.core.weights import MODEL_NAMES
 
 PREFIX = "CLIP_ASSETS_"
 TESTS_PREFIX = "CLIP_ASSETS_TEST_"
@@ -47,6 +48,12 @@ def _absolute_unless_url(location: str) -> str:
     return location if "://" in location else str(_absolute(Path(location)))
 
 
+def _known_model(name: str) -> str:
+    if name not in MODEL_NAMES:
+        raise ValueError(f"There is no model {name!r}. Available: {', '.join(MODEL_NAMES)}")
+    return name
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 DeviceIds = Literal["auto", "cpu"] | list[Annotated[int, Field(ge=0)] | Literal["cpu"]]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
@@ -66,7 +73,7 @@ class Settings(BaseSettings):
     format: Literal["numpy", "pickle"] = Field(
         default="numpy", description="Format of stored results: a .npy file for each array, or one .pkl."
     )
-    model_name: str = Field(
+    model_name: Annotated[str, AfterValidator(_known_model)] = Field(
         default="ViT-B/32",
         description="CLIP model: one of OpenAI's names, demo (the bundled model), or custom (the checkpoint's).",
     )
@@ -177,14 +184,16 @@ def _refuse_unknown_variables(cls: type[Settings]) -> None:
     known = [variable_name(field) for field in cls.model_fields]
     for name in os.environ:
         if name.startswith(PREFIX) and not name.startswith(TESTS_PREFIX) and name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise SettingsError(f"Unknown setting {name}. Did you mean {nearest}? Known: {', '.join(known)}.")
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), [n.removeprefix(PREFIX) for n in known], n=1)
+            guess = f" Did you mean {PREFIX}{near[0]}?" if near else ""
+            raise SettingsError(f"Unknown setting {name}.{guess} Known: {', '.join(known)}.")
 
 
 def _explain(cls: type[Settings], detail: Any, given: Mapping[str, Any]) -> str:
+    message = str(detail["msg"]).removeprefix("Value error, ")
     if not detail["loc"]:
-        return str(detail["msg"]).removeprefix("Value error, ") + "."
+        return f"{message}."
     field = str(detail["loc"][0])
     name = field if field in given else variable_name(field)
     meaning = cls.model_fields[field].description
-    return f"{name}={detail['input']!r} is not allowed: {detail['msg']}. It means: {meaning}"
+    return f"{name}={detail['input']!r} is not allowed: {message}. It means: {meaning}"

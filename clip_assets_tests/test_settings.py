@@ -58,6 +58,7 @@ def test_a_variable_is_read_as_its_type(
         ("DEVICE_IDS", "[-1]"),
         ("PRECISION", "fp8"),
         ("FORMAT", "csv"),
+        ("MODEL_NAME", "VIT-B32"),
         ("EXTRACTION_FPS", "0"),
         ("EXTRACTION_FPS", "nan"),
         ("PRED_TEXTS", "[]"),

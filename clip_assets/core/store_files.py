@@ -173,6 +173,7 @@ def _locked(folder: Path) -> Iterator[bool]:
         folder.mkdir(parents=True, exist_ok=True)
         yield False
         return
+    folder.parent.mkdir(parents=True, exist_ok=True)  # where this can't be, no further attempt will help
     for _ in range(_LOCK_ATTEMPTS):
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clip_assets.core.devices import resolve_devices, resolve_precision
@@ -66,11 +68,21 @@ class Plan:
         return [video for video, target in self.targets.items() if target.is_stored]
 
 
+def _check_folder(folder: Path) -> None:
+    """Refuse an output path that can't be a folder, without making it."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise SettingsError(f"output_path={folder} can't be a folder: {there} is a file. Choose another.")
+    if not os.access(there, os.W_OK):
+        raise SettingsError(f"output_path={folder} can't be written: {there} isn't writeable. Choose another.")
+
+
 def make_plan(request: Request) -> Plan:
     """Settle what is to be done.
 
     Raises:
-        SettingsError: Two videos have the same files, or files are in the way that were made from something else.
+        SettingsError: Two videos have the same files, files are in the way that were made from something else, or the
+            folder for them can't be written.
         DeviceError: A device isn't there.
         ModelError: There is no such model.
     """
@@ -101,4 +113,6 @@ def make_plan(request: Request) -> Plan:
             "Files are in the way that were made from something else. Overwrite them with --force, or choose another "
             "folder (output_path).\n" + "\n".join(in_the_way)
         )
+    if is_saved:
+        _check_folder(options.output_path)
     return Plan(inputs.videos, failed, targets, devices, precision)

@@ -248,10 +248,11 @@ def test_a_missing_video_fails_alone_when_printing_too(extract: Extract) -> None
 
 
 def test_a_disk_that_takes_no_files_fails_each_video_with_the_reason(extract: Extract) -> None:
-    Path("output").touch()
-    outcome = extract("on_extraction=save_numpy", "extraction_total=1", "a.mp4", "b.mp4")
+    full = OSError(28, "No space left on device")
+    with patch.object(Path, "write_bytes", side_effect=full):
+        outcome = extract("on_extraction=save_numpy", "extraction_total=1", "a.mp4", "b.mp4")
     assert outcome.code == 1
-    assert len(re.findall(r"^failed: [ab]\.mp4: ", outcome.err, re.MULTILINE)) == 2
+    assert len(re.findall(r"^failed: [ab]\.mp4: .*No space left", outcome.err, re.MULTILINE)) == 2
 
 
 @pytest.mark.parametrize(
@@ -263,6 +264,7 @@ def test_a_disk_that_takes_no_files_fails_each_video_with_the_reason(extract: Ex
         (["model_name=ViT-B/31", "a.mp4"], "There is no model 'ViT-B/31'"),
         (["checkpoint=gone.pth", "a.mp4"], "gone.pth, which isn't there"),
         (["device_ids=[0, 99]", "a.mp4"], "CUDA devices present: "),
+        (["output_path=a.mp4/output", "a.mp4"], "a.mp4 is a file"),
         (["show_pred=true", f"pred_texts=['{'dog ' * 80}']", "a.mp4"], "82 tokens"),
     ],
 )
