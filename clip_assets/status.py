@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from clip_assets.core.devices import resolve_devices, resolve_precision
@@ -64,7 +64,7 @@ def partition_states(
 
 def status_report(settings: Settings, keys: Sequence[str], failures: Failures) -> Iterator[RenderableType]:
     """A table with a row for each partition, the totals, then what failed and what is stale, with the reasons."""
-    table = Table("partition", *RECORD_TYPES, "frames", "model")
+    table = Table(Column("partition", overflow="fold"), *RECORD_TYPES, "frames", "model")
     totals = {asset: Counter[str]() for asset in RECORD_TYPES}
     reasons: list[str] = []
     for key, states in partition_states(settings, keys, failures):
