@@ -23,6 +23,7 @@ KEYS = ("a.mp4", "b.mp4", "c.mp4", "d.mp4")
 def platform(tmp_path: Path) -> Iterator[Platform]:
     with dg.DagsterInstance.ephemeral() as instance:
         made = make_platform(tmp_path, instance)
+        made.change(pictures="off")
         for key in KEYS:
             corpus.single_frame(made.videos / key)
         made.add(*KEYS)

@@ -73,6 +73,7 @@ class Folder:
             "CLIP_ASSETS_CHECKPOINT": str(random_vit(folder / "vit.pth")),
             "CLIP_ASSETS_DEVICE_IDS": "cpu",
             "CLIP_ASSETS_PRED_TEXTS": "[a dog, a cat]",
+            "CLIP_ASSETS_PICTURES": "off",
             "CLIP_ASSETS_SENSOR": "on",
             "CLIP_ASSETS_SENSOR_INTERVAL": "1",
             "CLIP_ASSETS_SETTLE_SECONDS": str(SETTLE_SECONDS),

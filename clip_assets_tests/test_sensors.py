@@ -27,7 +27,9 @@ SETTLE = 10.0
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
-        yield make_platform(tmp_path, instance)
+        made = make_platform(tmp_path, instance)
+        made.change(pictures="off")
+        yield made
 
 
 @dataclass

@@ -28,6 +28,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
     """Four videos: one materialized on its own, three in a batch."""
     with dg.DagsterInstance.ephemeral() as instance:
         made = make_platform(tmp_path, instance)
+        made.change(pictures="off")
         for key in EVERY:
             corpus.single_frame(made.videos / key)
         made.add(*EVERY)
