@@ -19,6 +19,9 @@ from clip_assets.watch import Cursor, Look
 EVERY_VIDEO_S_FAULT = {error.__name__ for error in (DeviceError, ModelError, SettingsError, TextError)}
 """Errors that each video of a batch would meet on its own too."""
 
+AGAIN_TAG = "clip_assets/again_after"
+"""Of a run that was asked for because another failed: that run's id."""
+
 
 def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     """Both sensors; they run from the start if the settings say so."""
@@ -52,10 +55,12 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         order = registered(context.instance)
         keys = keys_of_run(run.tags, order, {key: position for position, key in enumerate(order)})
         selected = {key.to_user_string() for key in run.asset_selection or ()}
-        if len(keys) < 2 or not selected <= set(RECORD_TYPES):
+        if not keys or not selected <= set(RECORD_TYPES):
             return None
-        if run.tags.get("dagster/will_retry") == "true":
-            return dg.SkipReason(f"Run {run.run_id} is retried as it is.")
+        if not steps and AGAIN_TAG not in run.tags:  # its process is gone, and no video is known to be at fault
+            return dg.SensorResult(run_requests=[_again(run, keys)])
+        if len(keys) < 2:
+            return None
         if any(set(_error_names(step)) & EVERY_VIDEO_S_FAULT for step in steps):
             return dg.SkipReason(f"Run {run.run_id} failed for a reason that every video shares; it isn't split.")
         batches = _split(keys, failed_videos(steps), order, settings.videos_per_run)
@@ -78,7 +83,7 @@ def _again(run: dg.DagsterRun, batch: Sequence[str]) -> dg.RunRequest:
         job_name=run.job_name if run.job_name in named else extract_clip_features.name,
         run_config=run.run_config,
         asset_selection=list(run.asset_selection) if run.asset_selection else None,
-        tags=partition_tags(batch),
+        tags={**partition_tags(batch), AGAIN_TAG: run.run_id},
     )
 
 

@@ -17,6 +17,7 @@ from clip_assets.core.library import fingerprint, list_videos
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import TRASH, Store
 from clip_assets.definitions import build_definitions
+from clip_assets.sensors import AGAIN_TAG
 from clip_assets.watch import REQUESTS_PER_TICK, Cursor, Decision, Look
 from clip_assets_tests import corpus
 from clip_assets_tests.platform import Platform, make_platform
@@ -383,7 +384,7 @@ def split(platform: Platform, run_id: str) -> dg.SensorResult | dg.SkipReason | 
 def asked(result: dg.SensorResult | dg.SkipReason | None) -> list[list[str]]:
     """The first and the last partition of each run that is asked for."""
     assert isinstance(result, dg.SensorResult)
-    return [list(request.tags.values()) for request in result.run_requests]
+    return [[value for name, value in request.tags.items() if name != AGAIN_TAG] for request in result.run_requests]
 
 
 @pytest.fixture
@@ -416,31 +417,28 @@ def test_a_split_gives_every_good_video_its_results_and_leaves_the_bad_one_red_a
 ) -> None:
     failed = platform.materialize(*batch)
     outcomes = {}
-    for request in split(platform, failed.run_id).run_requests:
-        keys = list(request.tags.values())
+    for keys in asked(split(platform, failed.run_id)):
         outcomes[keys[0]] = platform.materialize(*keys)
     assert {key: outcome.success for key, outcome in outcomes.items()} == {"a.mp4": True, "c.mp4": True, "b.mp4": False}
     assert sorted(platform.store.keys("text_match")) == ["a.mp4", "c.mp4", "d.mp4", "e.mp4"]
     assert split(platform, outcomes["b.mp4"].run_id) is None
 
 
-def test_a_batch_that_died_without_a_word_is_split_into_single_videos(platform: Platform, batch: list[str]) -> None:
-    tags = {"dagster/asset_partition_range_start": "a.mp4", "dagster/asset_partition_range_end": "c.mp4"}
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [({}, [["a.mp4", "c.mp4"]]), ({AGAIN_TAG: "the run before"}, [["a.mp4"], ["b.mp4"], ["c.mp4"]])],
+)
+def test_a_batch_that_died_without_a_word_is_asked_for_once_more_and_then_split(
+    platform: Platform, batch: list[str], tags: dict[str, str], expected: list[list[str]]
+) -> None:
+    tags = {"dagster/asset_partition_range_start": "a.mp4", "dagster/asset_partition_range_end": "c.mp4", **tags}
     run = platform.instance.add_run(
         dg.DagsterRun("match_texts", run_id=str(uuid.uuid4()), tags=tags, status=dg.DagsterRunStatus.STARTED)
     )
     platform.instance.report_run_failed(run)
     result = split(platform, run.run_id)
-    assert asked(result) == [["a.mp4"], ["b.mp4"], ["c.mp4"]]
+    assert asked(result) == expected
     assert {request.job_name for request in result.run_requests} == {"match_texts"}
-
-
-def test_a_batch_that_dagster_retries_is_not_split(platform: Platform, batch: list[str]) -> None:
-    failed = platform.materialize(*batch)
-    platform.instance.add_run_tags(failed.run_id, {"dagster/will_retry": "true"})
-    result = split(platform, failed.run_id)
-    assert isinstance(result, dg.SkipReason)
-    assert "is retried" in result.skip_message
 
 
 def test_a_batch_that_failed_for_want_of_a_model_is_not_split(platform: Platform) -> None:
