@@ -24,7 +24,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         lambda spec: spec.replace_attributes(code_version=versions[spec.key.to_user_string()]),
         [build_frame_indices(settings), build_clip_features(settings), build_text_match(settings)],
     )
-    gpu = GPUResource(device_ids=str(settings.device_ids), precision=settings.precision, batch_size=settings.batch_size)
+    gpu = GPUResource(
+        device_ids=str(settings.device_ids),
+        precision=settings.precision,
+        batch_size=settings.pipeline_options.batch_size,
+    )
     return dg.Definitions(
         assets=[video, *assets],
         asset_checks=CHECKS,

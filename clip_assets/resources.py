@@ -24,7 +24,9 @@ class GPUResource(dg.ConfigurableResource):
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         default="auto", description="auto (fp16 on CUDA, fp32 on the CPU), fp32, fp16 or bf16."
     )
-    batch_size: int = Field(default=32, ge=1, description="Frames that are encoded together.")
+    batch_size: int | None = Field(
+        default=None, ge=1, description="Frames that are encoded together; unset: 32 on CPUs, 256 on GPUs."
+    )
 
     def devices(self) -> tuple[str, ...]:
         """The devices, as torch names them, at least one.

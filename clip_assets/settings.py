@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from dotenv import load_dotenv
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clip_assets.core.decoding import PipelineOptions
@@ -89,7 +89,10 @@ class Settings(BaseSettings):
     precision: Precision = Field(
         default="auto", description="Number format of the model: auto (fp16 on CUDA, else fp32), fp32, fp16 or bf16."
     )
-    batch_size: int = Field(default=32, ge=1, description="Frames that are encoded together.")
+    batch_size: PositiveInt | Literal["auto"] = Field(
+        default="auto",
+        description="Frames that are encoded together: auto is 32 on CPUs, 256 on GPUs; halved where memory ends.",
+    )
     extraction_fps: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="Sampled frames per second; unset: every frame."
     )
@@ -158,7 +161,7 @@ class Settings(BaseSettings):
     def pipeline_options(self) -> PipelineOptions:
         """How videos are extracted."""
         return PipelineOptions(
-            batch_size=self.batch_size,
+            batch_size=None if self.batch_size == "auto" else self.batch_size,
             decoder=self.decoder,
             on_damage=self.on_damage,
             video_timeout=self.video_timeout,

@@ -26,7 +26,7 @@ def test_defaults_are_those_of_the_documentation(tmp_path: Path) -> None:
     assert settings.videos == tmp_path / "videos"
     assert settings.output == str(tmp_path / "output")
     assert (settings.model_name, settings.device_ids, settings.precision) == ("ViT-B/32", "auto", "auto")
-    assert (settings.batch_size, settings.format, settings.decoder) == (32, "numpy", "pyav")
+    assert (settings.batch_size, settings.format, settings.decoder) == ("auto", "numpy", "pyav")
     assert settings.sampling.parameters["extraction_fps"] is None
 
 
@@ -39,7 +39,9 @@ def test_defaults_are_those_of_the_documentation(tmp_path: Path) -> None:
         ("EXTRACTION_FPS", "0.5", 0.5),
         ("PRED_TEXTS", "['a dog, smiling', a man]", ["a dog, smiling", "a man"]),
         ("OUTPUT", "s3://bucket/clip", "s3://bucket/clip"),
-        ("BATCH_SIZE", "", 32),
+        ("BATCH_SIZE", "64", 64),
+        ("BATCH_SIZE", "auto", "auto"),
+        ("BATCH_SIZE", "", "auto"),
     ],
 )
 def test_a_variable_is_read_as_its_type(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,7 @@ from clip_assets.core.pictures.analysis import spread
 from clip_assets.core.pictures.kept import thumbnail
 from clip_assets.core.preprocess import PREPROCESSING
 from clip_assets.core.records import FrameIndices, VideoProbe
+from clip_assets.core.staging import Staging, make_staging
 from clip_assets.core.video import FrameStream, decode
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class PipelineOptions:
     """How videos are extracted.
 
     Attributes:
-        batch_size: Frames encoded together.
+        batch_size: Frames encoded together; None: by the device. Fewer once they don't fit into its memory.
         decoder: Video decoder.
         on_damage: Whether a video that ends early fails, or keeps the frames that decode.
         video_timeout: Seconds without a frame after which a decoder is stopped.
@@ -63,7 +65,7 @@ class PipelineOptions:
             until the video is handed over.
     """
 
-    batch_size: int = 32
+    batch_size: int | None = None
     decoder: Literal["pyav", "decord"] = "pyav"
     on_damage: Literal["fail", "keep"] = "fail"
     video_timeout: float = 60.0
@@ -90,12 +92,28 @@ class Begun:
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedFrame:
-    """The ``row``-th distinct frame of a video, uint8 (3, R, R), resized and cropped; frames that don't decode lack."""
+class Prepared:
+    """Some of a video's distinct frames, resized and cropped, in order; frames that don't decode are left out.
+
+    Attributes:
+        number: The video's place among the jobs.
+        rows: int64 (N,), which of the distinct frames.
+        pixels: uint8 (N, 3, R, R), on the device that resized them.
+    """
 
     number: int
-    row: int
+    rows: NDArray[np.int64]
     pixels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def split(self, count: int) -> tuple[Prepared, Prepared]:
+        """The first ``count`` frames, and the others."""
+        return (
+            Prepared(self.number, self.rows[:count], self.pixels[:count]),
+            Prepared(self.number, self.rows[count:], self.pixels[count:]),
+        )
 
 
 @dataclass(eq=False)
@@ -121,7 +139,7 @@ class Ended:
     thumbnails: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
 
 
-Message = Begun | list[PreparedFrame] | Ended | BaseException | None
+Message = Begun | Prepared | Ended | BaseException | None
 
 FRAMES_PER_MESSAGE = 8
 """Frames sent together: each message costs a switch between threads."""
@@ -135,7 +153,12 @@ class DecodingThreads:
     """
 
     def __init__(
-        self, jobs: Iterable[VideoJob], preprocess: Preprocess, options: PipelineOptions, frames_ahead: int
+        self,
+        jobs: Iterable[VideoJob],
+        preprocess: Preprocess,
+        devices: Sequence[str],
+        options: PipelineOptions,
+        frames_ahead: int,
     ) -> None:
         self.queue: queue.Queue[Message] = queue.Queue(maxsize=max(2, frames_ahead // FRAMES_PER_MESSAGE))
         self.ahead = threading.Semaphore(VIDEOS_AHEAD)
@@ -145,7 +168,10 @@ class DecodingThreads:
         self._drawing = threading.Lock()
         self._stopping = threading.Event()
         count = options.videos_at_once or default_videos_at_once()
-        self._threads = [threading.Thread(target=self._work, name=f"decode_{n}") for n in range(count)]
+        self._threads = [
+            threading.Thread(target=self._work, args=(device,), name=f"decode_{number}")
+            for number, device in zip(range(count), itertools.cycle(devices), strict=False)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -160,13 +186,14 @@ class DecodingThreads:
         for thread in self._threads:
             thread.join()
 
-    def _work(self) -> None:
+    def _work(self, device: str) -> None:
+        """Decode videos, their frames resized on ``device``."""
         import torch
 
         torch.set_num_threads(1)  # of this thread: the encoder uses the others
         try:
             while (numbered := self._next_job()) is not None:
-                self._decode(*numbered)
+                self._decode(*numbered, device)
             self._send(None)
         except _Stopped:
             pass
@@ -179,7 +206,7 @@ class DecodingThreads:
         with self._drawing:
             return next(self._jobs, None)
 
-    def _decode(self, number: int, job: VideoJob) -> None:
+    def _decode(self, number: int, job: VideoJob, device: str) -> None:
         distinct = np.unique(job.frames.indices)
         began = time.perf_counter()
         self._send(Begun(number, job, distinct, began))
@@ -193,7 +220,7 @@ class DecodingThreads:
                 timeout_seconds=self._options.video_timeout,
             ) as frames:
                 ended.decode_seconds = time.perf_counter() - began
-                for prepared in self._prepare(frames, distinct, ended):
+                for prepared in self._prepare(frames, distinct, device, ended):
                     self._send(prepared)
                     ended.sent += len(prepared)
                 ended.damage = frames.damage
@@ -201,24 +228,36 @@ class DecodingThreads:
             ended.error = error
         self._send(ended)
 
-    def _prepare(self, frames: FrameStream, distinct: NDArray[np.int64], ended: Ended) -> Iterator[list[PreparedFrame]]:
+    def _prepare(
+        self, frames: FrameStream, distinct: NDArray[np.int64], device: str, ended: Ended
+    ) -> Iterator[Prepared]:
         """The frames resized and cropped, a few at a time; notes times and thumbnails in ``ended``."""
-        pictured = set(distinct[spread(len(distinct), self._options.thumbnails)].tolist())
-        prepared: list[PreparedFrame] = []
+        staging = make_staging(self._preprocess, device)
+        staged: list[int] = []
         began = time.perf_counter()
         for frame in frames:
             decoded = time.perf_counter()
             ended.decode_seconds += decoded - began
-            pixels = self._preprocess.resize_crop(frame.rgb)
-            if frame.index in pictured:
-                ended.thumbnails[frame.index] = thumbnail(pixels)
-            prepared.append(PreparedFrame(ended.number, int(np.searchsorted(distinct, frame.index)), pixels))
+            staging.add(frame.rgb)
+            staged.append(frame.index)
             ended.preprocess_seconds += time.perf_counter() - decoded
-            if len(prepared) == FRAMES_PER_MESSAGE:
-                yield prepared
-                prepared = []
+            if len(staged) == FRAMES_PER_MESSAGE:
+                yield self._take(staging, staged, distinct, ended)
+                staged = []
             began = time.perf_counter()
-        yield prepared
+        if staged:
+            yield self._take(staging, staged, distinct, ended)
+
+    def _take(self, staging: Staging, indices: list[int], distinct: NDArray[np.int64], ended: Ended) -> Prepared:
+        """The frames in ``staging``, whose indices these are."""
+        began = time.perf_counter()
+        pixels = staging.take()
+        pictured = distinct[spread(len(distinct), self._options.thumbnails)]
+        if positions := np.flatnonzero(np.isin(indices, pictured)).tolist():
+            shown = zip(positions, pixels[positions].cpu(), strict=True)
+            ended.thumbnails.update((indices[position], thumbnail(picture)) for position, picture in shown)
+        ended.preprocess_seconds += time.perf_counter() - began
+        return Prepared(ended.number, np.searchsorted(distinct, indices), pixels)
 
     def _send(self, message: Message) -> None:
         while True:

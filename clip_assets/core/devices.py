@@ -48,6 +48,14 @@ def resolve_precision(precision: Literal["auto", "fp32", "fp16", "bf16"], device
     return "fp16" if all(device.startswith("cuda") for device in devices) else "fp32"
 
 
+def default_batch_size(devices: Sequence[str]) -> int:
+    """Frames encoded together where nobody said how many.
+
+    A CPU is busy with few, and more leave its caches; a GPU needs many to fill it.
+    """
+    return 256 if all(device.startswith("cuda") for device in devices) else 32
+
+
 def _cuda_device_count() -> int:
     import torch
 

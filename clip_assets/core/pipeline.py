@@ -7,6 +7,8 @@ the rows where they belong and yields each video when it and all before it are c
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -23,9 +25,10 @@ from clip_assets.core.decoding import (
     DecodingThreads,
     Ended,
     PipelineOptions,
-    PreparedFrame,
+    Prepared,
     VideoJob,
 )
+from clip_assets.core.devices import default_batch_size
 from clip_assets.core.errors import VideoDamagedError
 from clip_assets.core.preprocess import Preprocess
 from clip_assets.core.records import ClipFeatures
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from clip_assets.core.model import ClipModel
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,13 @@ def extract_features(
         on_encoded: Called with the number of frames of each batch that is encoded, for a display of progress.
     """
     preprocess = Preprocess(models[0].input_resolution)
+    devices = [model.device for model in models]
+    batch_size = options.batch_size or default_batch_size(devices)
     with (
-        closing(_Encoders(models, preprocess)) as encoders,
-        closing(DecodingThreads(jobs, preprocess, options, options.batch_size * encoders.thread_count)) as decoding,
+        closing(_Encoders(models, preprocess, batch_size)) as encoders,
+        closing(DecodingThreads(jobs, preprocess, devices, options, batch_size * encoders.thread_count)) as decoding,
     ):
-        yield from _Assembly(models[0], decoding, encoders, options.batch_size, on_encoded).results()
+        yield from _Assembly(models[0], decoding, encoders, batch_size, on_encoded).results()
 
 
 @dataclass(eq=False)
@@ -112,7 +119,7 @@ class _Video:
 
 @dataclass(eq=False)
 class _Batch:
-    frames: list[PreparedFrame]
+    parts: list[Prepared]
     features: Future[tuple[NDArray[np.float32], float]]
 
 
@@ -123,11 +130,13 @@ THREADS_PER_REPLICA = 2
 class _Encoders:
     """Threads that each take the next batch when they are free; on CPUs they share the processors out."""
 
-    def __init__(self, models: Sequence[ClipModel], preprocess: Preprocess) -> None:
+    def __init__(self, models: Sequence[ClipModel], preprocess: Preprocess, batch_size: int) -> None:
         import torch
 
         self._free = deque(list(models) * THREADS_PER_REPLICA)
         self._preprocess = preprocess
+        self._fitting = batch_size
+        self._halving = threading.Lock()
         self.thread_count = len(self._free)
         self.capacity = 2 * self.thread_count
         # Said to each thread, for a new thread starts with the number that any other thread set last.
@@ -136,24 +145,43 @@ class _Encoders:
             self.thread_count, "encode", initializer=torch.set_num_threads, initargs=(processors,)
         )
 
-    def submit(self, frames: list[PreparedFrame]) -> _Batch:
-        return _Batch(frames, self._executor.submit(self._encode, [frame.pixels for frame in frames]))
+    def submit(self, parts: list[Prepared]) -> _Batch:
+        return _Batch(parts, self._executor.submit(self._encode, [part.pixels for part in parts]))
 
     def close(self) -> None:
         """Forget the batches that wait, and wait for those under way."""
         self._executor.shutdown(cancel_futures=True)
 
     def _encode(self, pixels: list[Tensor]) -> tuple[NDArray[np.float32], float]:
+        """Features float32 (B, D), and the seconds that they took."""
         import torch
 
         began = time.perf_counter()
         model = self._free.popleft()
         try:
-            batch = self._preprocess.normalise(torch.stack(pixels), model.device)
-            features = model.encode_images(batch).cpu().numpy()
+            batch = torch.cat([part.to(model.device) for part in pixels])
+            features: list[NDArray[np.float32]] = []
+            encoded = 0
+            while encoded < len(batch):
+                part = batch[encoded : encoded + self._fitting]
+                try:
+                    normalised = self._preprocess.normalise(part, model.device)
+                    features.append(model.encode_images(normalised).cpu().numpy())
+                    encoded += len(part)
+                except torch.OutOfMemoryError:
+                    if len(part) == 1:
+                        raise
+                    self._halve(len(part), model.device)
         finally:
             self._free.append(model)
-        return features, time.perf_counter() - began
+        return np.concatenate(features), time.perf_counter() - began
+
+    def _halve(self, count: int, device: str) -> None:
+        """``count`` frames don't fit into the device's memory: encode at most half of them together from now on."""
+        with self._halving:
+            if count // 2 < self._fitting:
+                self._fitting = count // 2
+                logger.warning("%s is out of memory: encoding %d frames together now.", device, self._fitting)
 
 
 @dataclass(eq=False)
@@ -166,7 +194,7 @@ class _Assembly:
     batch_size: int
     on_encoded: Callable[[int], None] | None = None
     videos: dict[int, _Video] = field(default_factory=dict)
-    filling: list[PreparedFrame] = field(default_factory=list)
+    filling: list[Prepared] = field(default_factory=list)
     pending: deque[_Batch] = field(default_factory=deque)
     handed_over: int = 0
 
@@ -178,10 +206,8 @@ class _Assembly:
                     count = len(begun.distinct)
                     rows = np.empty((count, self.model.embed_dim), np.float32)
                     self.videos[begun.number] = _Video(begun, rows, np.zeros(count, np.bool_))
-                case list() as frames:
-                    self.filling += frames
-                    while len(self.filling) >= self.batch_size:
-                        self._submit()
+                case Prepared() as prepared:
+                    self._fill(prepared)
                 case Ended() as ended:
                     self.videos[ended.number].ended = ended
                 case None:
@@ -198,11 +224,22 @@ class _Assembly:
         """Whether every decoding thread waits for a video to be handed over, which waits for a batch to fill."""
         return len(self.videos) == VIDEOS_AHEAD and all(video.ended for video in self.videos.values())
 
+    def _fill(self, prepared: Prepared) -> None:
+        """Add frames to the batch; one that is full goes to the encoders."""
+        room = self.batch_size - sum(len(part) for part in self.filling)
+        while len(prepared) >= room:
+            now, prepared = prepared.split(room)
+            self.filling.append(now)
+            self._submit()
+            room = self.batch_size
+        if len(prepared):
+            self.filling.append(prepared)
+
     def _submit(self) -> None:
         if len(self.pending) == self.encoders.capacity:
             self._collect()
-        self.pending.append(self.encoders.submit(self.filling[: self.batch_size]))
-        del self.filling[: self.batch_size]
+        self.pending.append(self.encoders.submit(self.filling))
+        self.filling = []
 
     def _flush(self) -> None:
         if self.filling:
@@ -214,21 +251,24 @@ class _Assembly:
         """Wait for the oldest batch and put its rows where they belong."""
         batch = self.pending.popleft()
         error: Exception | None = None
+        count = sum(len(part) for part in batch.parts)
         try:
             features, seconds = batch.features.result()
         except Exception as caught:  # noqa: BLE001 - reported as the failure of the videos whose frames it held
             error = caught
-        for position, frame in enumerate(batch.frames):
-            video = self.videos[frame.number]
-            video.encoded += 1
+        first = 0
+        for part in batch.parts:
+            video = self.videos[part.number]
+            video.encoded += len(part)
             if error is not None:
                 video.error = error
             else:
-                video.rows[frame.row] = features[position]
-                video.present[frame.row] = True
-                video.encode_seconds += seconds / len(batch.frames)
+                video.rows[part.rows] = features[first : first + len(part)]
+                video.present[part.rows] = True
+                video.encode_seconds += seconds * len(part) / count
+            first += len(part)
         if self.on_encoded is not None:
-            self.on_encoded(len(batch.frames))
+            self.on_encoded(count)
 
     def _complete_videos(self) -> Iterator[Extracted | ExtractionFailed]:
         while (video := self.videos.get(self.handed_over)) is not None and video.complete:

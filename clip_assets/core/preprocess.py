@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -58,8 +59,7 @@ class Preprocess:
         import torch
 
         pixels = batch.to(device, non_blocking=True).to(torch.float32).div_(255)
-        mean = torch.tensor(CLIP_MEAN, device=device).view(3, 1, 1)
-        std = torch.tensor(CLIP_STD, device=device).view(3, 1, 1)
+        mean, std = _mean_and_std(device)
         return pixels.sub_(mean).div_(std).to(dtype or torch.float32)
 
     def _resize_crop_torch(self, frame: NDArray[np.uint8]) -> torch.Tensor:
@@ -68,11 +68,10 @@ class Preprocess:
 
         # As a channels_last view of (1, 3, H, W), the frame's own memory goes into the vectorised uint8 kernel.
         picture = torch.from_numpy(frame).permute(2, 0, 1).unsqueeze(0)
-        height, width = resized_size(frame.shape[0], frame.shape[1], self.resolution)
-        resized = interpolate(picture, size=(height, width), mode="bicubic", antialias=True)[0]
-        # Python rounds halves to even, as torchvision's CenterCrop does.
-        top, left = round((height - self.resolution) / 2), round((width - self.resolution) / 2)
-        return resized[:, top : top + self.resolution, left : left + self.resolution].contiguous()
+        size = resized_size(frame.shape[0], frame.shape[1], self.resolution)
+        resized = interpolate(picture, size=size, mode="bicubic", antialias=True)[0]
+        rows, columns = (centred(length, self.resolution) for length in size)
+        return resized[:, rows, columns].contiguous()
 
     def _resize_crop_pil(self, frame: NDArray[np.uint8]) -> torch.Tensor:
         from PIL import Image
@@ -83,6 +82,13 @@ class Preprocess:
         return transforms.pil_to_tensor(transforms.center_crop(resized, [self.resolution])).contiguous()
 
 
+@functools.cache  # since an upload to a GPU waits for what it computes
+def _mean_and_std(device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
+    return torch.tensor(CLIP_MEAN, device=device).view(3, 1, 1), torch.tensor(CLIP_STD, device=device).view(3, 1, 1)
+
+
 def resized_size(height: int, width: int, short_side: int) -> tuple[int, int]:
     """Height and width, in pixels, of a picture whose short side becomes ``short_side``; the long one rounds down.
 
@@ -91,3 +97,9 @@ def resized_size(height: int, width: int, short_side: int) -> tuple[int, int]:
     if width <= height:
         return int(short_side * height / width), short_side
     return short_side, int(short_side * width / height)
+
+
+def centred(length: int, size: int) -> slice:
+    """The middle ``size`` of ``length``, as torchvision's ``CenterCrop`` places it: halves round to even."""
+    start = round((length - size) / 2)
+    return slice(start, start + size)

@@ -191,6 +191,39 @@ def test_an_error_in_the_encoder_fails_the_videos_of_that_batch_alone(model: Cli
     assert str(results[0].error) == "device lost"
 
 
+class Small(CountingModel):
+    """A model on a device whose memory holds but a few pictures."""
+
+    def __init__(self, model: ClipModel, capacity: int) -> None:
+        super().__init__(model)
+        self._capacity = capacity
+
+    def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
+        if len(batch) > self._capacity:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().encode_images(batch)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved_from_then_on(
+    model: ClipModel, clip: Path, feature_of_frame: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    small = Small(model, capacity=3)
+    for result in extract([job(clip, str(number)) for number in range(4)], small, batch_size=16):
+        assert isinstance(result, Extracted), result.error
+        np.testing.assert_allclose(result.features.clip, feature_of_frame, atol=1e-5)
+    assert set(small.batches) <= {1, 2}
+    assert sum(small.batches) == 4 * corpus.FRAMES
+    assert [record.getMessage().split(": ")[1] for record in caplog.records] == [
+        f"encoding {count} frames together now." for count in (8, 4, 2)
+    ]
+
+
+def test_a_single_frame_that_does_not_fit_into_memory_fails_its_video(model: ClipModel, clip: Path) -> None:
+    (failed,) = extract([job(clip, sampling=Sampling(extraction_total=5))], Small(model, capacity=0), batch_size=4)
+    assert isinstance(failed, ExtractionFailed)
+    assert isinstance(failed.error, torch.OutOfMemoryError)
+
+
 def test_jobs_that_cannot_be_drawn_end_the_work_with_their_error(model: ClipModel, clip: Path) -> None:
     def jobs() -> Iterator[VideoJob]:
         yield job(clip)

@@ -8,6 +8,7 @@ from PIL import Image
 from clip_assets.core.model import import_clip, load_model
 from clip_assets.core.preprocess import Preprocess, resized_size
 from clip_assets_tests.checkpoints import random_vit
+from clip_assets_tests.photograph import photograph
 
 SIZES = [
     (224, 224), (448, 448), (225, 224), (224, 225), (223, 223), (240, 320), (360, 480), (720, 1280), (1080, 1920),
@@ -19,15 +20,6 @@ RESOLUTIONS = [224, 64]
 
 size = pytest.mark.parametrize(("height", "width"), SIZES, ids=lambda pixels: str(pixels))
 resolution = pytest.mark.parametrize("resolution", RESOLUTIONS)
-
-
-def picture(height: int, width: int) -> np.ndarray:
-    """A picture like a photograph: soft large shapes, a few hard edges, a little noise."""
-    rng = np.random.default_rng(height * 10_000 + width)
-    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
-    pixels = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(np.int16)
-    pixels[height // 3 : height // 2, width // 4 : width // 2] = (250, 20, 20)
-    return np.clip(pixels + rng.normal(0, 4, pixels.shape), 0, 255).astype(np.uint8)
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -56,7 +48,7 @@ def grey_levels_apart(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(("height", "width"), SIZES + TALL)
 def test_reference_equals_clips_own_transform_bit_for_bit(height, width, resolution):
     preprocess = Preprocess(resolution, "reference")
-    for frame in (picture(height, width), noise(height, width)):
+    for frame in (photograph(height, width), noise(height, width)):
         ours = preprocess.normalise(preprocess.resize_crop(frame)[None])[0]
         assert torch.equal(ours, official(frame, resolution))
 
@@ -64,13 +56,13 @@ def test_reference_equals_clips_own_transform_bit_for_bit(height, width, resolut
 @resolution
 @pytest.mark.parametrize(("height", "width"), [pixels for pixels in SIZES if min(pixels) >= 240])
 def test_fast_is_within_one_grey_level_of_the_reference_on_frames_of_videos(height, width, resolution):
-    frame = picture(height, width)
+    frame = photograph(height, width)
     fast = Preprocess(resolution).resize_crop(frame)
     assert grey_levels_apart(fast, Preprocess(resolution, "reference").resize_crop(frame)).max() <= 1
 
 
 @resolution
-@pytest.mark.parametrize("make", [picture, noise])
+@pytest.mark.parametrize("make", [photograph, noise])
 @size
 def test_fast_is_two_grey_levels_off_in_rare_values_at_most(height, width, make, resolution):
     frame = make(height, width)
@@ -83,7 +75,7 @@ def test_fast_is_two_grey_levels_off_in_rare_values_at_most(height, width, make,
 @resolution
 @pytest.mark.parametrize(("height", "width"), TALL)
 def test_fast_resizes_tall_pictures_as_pillow_did_before_13(height, width, resolution):
-    frame = picture(height, width)
+    frame = photograph(height, width)
     fast = Preprocess(resolution).resize_crop(frame)
     assert grey_levels_apart(fast, horizontal_first(frame, resolution)).max() <= 1
 
@@ -94,7 +86,7 @@ def model(tmp_path_factory):
     return load_model("custom", checkpoint=random_vit(folder / "vit.pth"), weights_folder=folder)
 
 
-@pytest.mark.parametrize("make", [picture, noise])
+@pytest.mark.parametrize("make", [photograph, noise])
 def test_features_of_fast_and_reference_have_cosine_above_0_9999(model, make):
     frames = [make(height, width) for height, width in SIZES]
     features = []
@@ -108,7 +100,7 @@ def test_features_of_fast_and_reference_have_cosine_above_0_9999(model, make):
 @pytest.mark.parametrize("method", ["fast", "reference"])
 @pytest.mark.parametrize(("height", "width"), [(50, 100), (224, 224), (100, 50)])
 def test_result_is_contiguous_and_shares_no_memory_with_the_frame(method, height, width):
-    frame = picture(height, width)
+    frame = photograph(height, width)
     result = Preprocess(224, method).resize_crop(frame)
     before = result.clone()
     frame[:] = 0
@@ -120,7 +112,7 @@ def test_result_is_contiguous_and_shares_no_memory_with_the_frame(method, height
 @pytest.mark.filterwarnings("error")
 def test_frames_in_unusual_memory_give_the_same_result(method):
     preprocess = Preprocess(64, method)
-    frame = picture(90, 120)
+    frame = photograph(90, 120)
     expected = preprocess.resize_crop(frame)
     read_only = frame.copy()
     read_only.flags.writeable = False

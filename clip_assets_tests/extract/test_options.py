@@ -23,7 +23,7 @@ def test_defaults_are_video_features_own_save_for_the_batch() -> None:
     made = request()
     assert (made.options.on_extraction, made.options.show_pred) == ("print", False)
     assert made.options.output_path == Path.cwd() / "output"
-    assert (made.settings.model_name, made.settings.batch_size) == ("ViT-B/32", 32)
+    assert (made.settings.model_name, made.settings.batch_size) == ("ViT-B/32", "auto")
     assert (made.settings.extraction_fps, made.settings.pred_texts) == (None, None)
 
 

@@ -1,0 +1,117 @@
+"""Decoded frames, a few at a time, resized and cropped on the device that encodes them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from clip_assets.core.preprocess import centred, resized_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from clip_assets.core.preprocess import Preprocess
+
+
+class Staging(Protocol):
+    """Where a decoding thread puts frames, and takes them from resized and cropped."""
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """Take a frame, uint8 (H, W, 3), RGB."""
+
+    def take(self) -> Tensor:
+        """The frames added since the last call, at least one: uint8 (N, 3, R, R), ready for any stream or thread."""
+
+
+def make_staging(preprocess: Preprocess, device: str) -> Staging:
+    """For frames that ``device`` is to resize."""
+    return GpuStaging(preprocess.resolution, device) if device.startswith("cuda") else CpuStaging(preprocess)
+
+
+class CpuStaging:
+    """Frames are resized as they come, while the processor's cache has them."""
+
+    def __init__(self, preprocess: Preprocess) -> None:
+        self._preprocess = preprocess
+        self._pixels: list[Tensor] = []
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """See `Staging`."""
+        self._pixels.append(self._preprocess.resize_crop(frame))
+
+    def take(self) -> Tensor:
+        """See `Staging`."""
+        import torch
+
+        pixels, self._pixels = self._pixels, []
+        return torch.stack(pixels)
+
+
+class GpuStaging:
+    """Frames go to the GPU together, from pinned memory and on a stream of their own, and are resized there.
+
+    The arithmetic is `Preprocess`'s "fast" method in float32, since CUDA has no uint8 kernel: within one grey level.
+    """
+
+    def __init__(self, resolution: int, device: str) -> None:
+        import torch
+
+        self._resolution = resolution
+        self._device = torch.device(device)
+        self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
+        self._frames: list[NDArray[np.uint8]] = []
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """See `Staging`."""
+        self._frames.append(frame)
+
+    def take(self) -> Tensor:
+        """See `Staging`."""
+        import torch
+
+        frames, self._frames = self._frames, []
+        with torch.cuda.stream(self._stream):
+            same_size = itertools.groupby(frames, key=np.shape)
+            pixels = torch.cat([self._resize_crop(list(group)) for _, group in same_size])
+        if self._stream is not None:
+            self._stream.synchronize()
+        return pixels
+
+    def _resize_crop(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Frames of one size."""
+        import torch
+        from torch.nn.functional import interpolate
+
+        height, width, _ = frames[0].shape
+        size = resized_size(height, width, self._resolution)
+        rows, columns = (
+            source_of(centred(resized, self._resolution), resized, length)
+            for resized, length in zip(size, (height, width), strict=True)
+        )
+        needed = [frame[rows, columns] for frame in frames]
+        pinned = torch.empty((len(frames), *needed[0].shape), dtype=torch.uint8, pin_memory=self._stream is not None)
+        np.stack(needed, out=pinned.numpy())
+        pictures = torch.zeros((len(frames), 3, height, width), device=self._device)
+        pictures[:, :, rows, columns] = pinned.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+        # Rows first and by themselves, for pictures of bytes can't keep what goes beyond black and white in between.
+        for lengths in ((height, size[1]), size):
+            pictures = interpolate(pictures, size=lengths, mode="bicubic", antialias=True).round_().clamp_(0, 255)
+        cropped = pictures[:, :, centred(size[0], self._resolution), centred(size[1], self._resolution)]
+        return cropped.to(torch.uint8)
+
+
+def source_of(part: slice, resized: int, length: int) -> slice:
+    """The pixels, of ``length``, that a ``part`` depends on when they are resized to ``resized`` of them.
+
+    Bicubic, antialiased: two pixels to each side, as wide as the coarser grid's.
+    """
+    scale = length / resized
+    reach = 2 * max(scale, 1.0) + 1
+    start, stop = math.floor(part.start * scale - reach), math.ceil(part.stop * scale + reach)
+    return slice(max(0, start), min(length, stop))

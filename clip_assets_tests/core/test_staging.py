@@ -1,0 +1,62 @@
+"""Frames gathered and resized: the same pictures as `Preprocess` makes, wherever it happens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from clip_assets.core.preprocess import Preprocess, centred, resized_size
+from clip_assets.core.staging import CpuStaging, GpuStaging, Staging, source_of
+from clip_assets_tests.photograph import photograph
+
+no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+device = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda:0", marks=[pytest.mark.gpu, no_gpu])])
+
+SIZES = [(240, 320), (320, 240), (1080, 1920), (64, 64), (48, 36), (100, 1000), (1001, 333)]
+
+
+def assert_equal_to_preprocess(staging: Staging, frames: list[np.ndarray], levels: int) -> None:
+    for frame in frames:
+        staging.add(frame)
+    taken = staging.take()
+    expected = torch.stack([Preprocess(64).resize_crop(frame) for frame in frames])
+    assert (taken.dtype, taken.shape) == (torch.uint8, (len(frames), 3, 64, 64))
+    assert (taken.cpu().int() - expected.int()).abs().max() <= levels
+
+
+def test_on_cpus_frames_are_resized_as_preprocess_does_and_taken_once() -> None:
+    staging = CpuStaging(Preprocess(64))
+    assert_equal_to_preprocess(staging, [photograph(90, 120, 0), photograph(90, 120, 1)], levels=0)
+    assert_equal_to_preprocess(staging, [photograph(90, 120, 2)], levels=0)
+
+
+@device
+@pytest.mark.parametrize("size", SIZES)
+def test_the_gpus_arithmetic_is_within_a_grey_level_of_the_cpus(device: str, size: tuple[int, int]) -> None:
+    staging = GpuStaging(64, device)
+    assert_equal_to_preprocess(staging, [photograph(*size, seed) for seed in range(3)], levels=1)
+    assert_equal_to_preprocess(staging, [photograph(*size, 3)], levels=1)
+
+
+@device
+def test_frames_whose_size_changes_midway_keep_their_order(device: str) -> None:
+    frames = [photograph(90, 120, 0), photograph(90, 120, 1), photograph(120, 90, 2), photograph(90, 120, 3)]
+    assert_equal_to_preprocess(GpuStaging(64, device), frames, levels=1)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_what_the_crop_does_not_depend_on_is_left_out_of_the_upload(height: int, width: int) -> None:
+    frame = torch.from_numpy(photograph(height, width)).permute(2, 0, 1)[None].float()
+    size = resized_size(height, width, 64)
+    inner = [centred(length, 64) for length in size]
+    rows, columns = (source_of(part, *lengths) for part, *lengths in zip(inner, size, (height, width), strict=True))
+    cut = torch.full_like(frame, torch.nan)
+    cut[:, :, rows, columns] = frame[:, :, rows, columns]
+    whole, part = (
+        interpolate(pixels, size=size, mode="bicubic", antialias=True)[:, :, inner[0], inner[1]]
+        for pixels in (frame, cut)
+    )
+    assert torch.equal(whole, part)
+    assert (rows.stop - rows.start) * (columns.stop - columns.start) <= 1.6 * min(height, width) ** 2 + 400
