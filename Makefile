@@ -21,7 +21,7 @@ dev: $(VENV)/.installed .dagster_home/dagster.yaml  ## open the UI on http://127
 	@set -a; [ -f .env ] || . ./clip_assets/demo/demo.env; exec $(BIN)/python -m dagster dev -h 127.0.0.1 -w workspace.yaml
 
 test: $(VENV)/.installed-test  ## run all tests, save those in a browser
-	$(BIN)/python -m pytest -m "not browser"
+	$(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses 4 --dist worksteal
 
 test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## click through the UI in an installed Chromium
 	$(BIN)/python -m pytest -m browser

@@ -2,9 +2,10 @@
 
     python benchmarks/pipeline.py [--models demo ViT-B/32 ...] [--sizes 240p 1080p] [--fps 1] [--runs 5] [--json]
 
-Models other than demo have random weights: speed doesn't depend on their values. On a CPU, where the stages share the
-cores, efficiency is the CPU seconds of the stages alone divided by cores x seconds of the whole; on a GPU it is the
-whole's frames per second divided by the slower of decoding and encoding alone.
+Models other than demo have random weights: speed doesn't depend on their values. Each stage alone has the machine to
+itself and uses all cores. On a CPU, where the stages share the cores, efficiency is the CPU seconds of the stages
+alone divided by cores x seconds of the whole; on a GPU it is the whole's frames per second divided by the slower of
+decoding and encoding alone.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from videos import SIZES, video
 
-from clip_assets.core.decoding import PipelineOptions, VideoJob
-from clip_assets.core.model import ClipModel, import_clip, load_model
+from clip_assets.core.decoding import PipelineOptions, VideoJob, default_videos_at_once
+from clip_assets.core.devices import default_batch_size, resolve_precision
+from clip_assets.core.model import ClipModel, Precision, import_clip, load_model
 from clip_assets.core.pipeline import Extracted, extract_features
 from clip_assets.core.preprocess import Preprocess
 from clip_assets.core.records import FrameIndices
@@ -48,23 +52,23 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20, help="length of each video")
     parser.add_argument("--videos", type=int, default=2, help="videos per run")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, help="by the device without it")
+    parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     folder = Path(tempfile.gettempdir()) / "clip_assets_benchmark"
-    device = "cuda:0" if torch.cuda.is_available() else "cpu"
     rows = []
     for name in arguments.models:
-        model = random_model(name, folder, device)
+        model = random_model(name, folder, arguments.device)
         rows += [
             measure(model, name, video(folder, size, arguments.seconds), size, arguments) for size in arguments.sizes
         ]
     print(json.dumps(rows, indent=1) if arguments.json else table(rows))
 
 
-def random_model(name: str, folder: Path, device: str) -> ClipModel:
-    """The model, with random weights unless it is the bundled one."""
-    precision = "fp16" if device != "cpu" else "fp32"
+def random_model(name: str, folder: Path, device: str, precision: Precision | None = None) -> ClipModel:
+    """The model, with random weights unless it is the bundled one; in the precision of the device by default."""
+    precision = precision or resolve_precision("auto", [device])
     if name == "demo":
         return load_model("demo", weights_folder=folder, device=device, precision=precision)
     path = folder / f"random_{name.replace('/', '-')}.pth"
@@ -80,23 +84,22 @@ def measure(model: ClipModel, name: str, path: Path, size: str, arguments: argpa
     frames = sample(probe(path), Sampling(extraction_fps=arguments.fps))
     options = PipelineOptions(batch_size=arguments.batch_size)
     jobs = [VideoJob(str(number), path, frames) for number in range(arguments.videos)]
-    pixels, batch = stage_inputs(model, path, frames, arguments.batch_size)
+    pixels, batch = stage_inputs(model, path, frames, options.batch_size or default_batch_size([model.device]))
     stages: dict[str, Callable[[], int]] = {
-        "decode": lambda: decode_only(jobs),
-        "preprocess": lambda: preprocess_only(model, pixels, len(jobs) * len(frames.indices)),
-        "encode": lambda: encode_only(model, batch, len(jobs) * len(frames.indices)),
-        "together": lambda: together(jobs, model, options),
+        "decode": partial(decode_only, jobs),
+        "preprocess": partial(preprocess_only, model, pixels, len(jobs) * len(frames.indices)),
+        "encode": partial(encode_only, model, batch, len(jobs) * len(frames.indices)),
+        "together": partial(together, jobs, [model], options),
     }
     for stage in stages.values():
         stage()  # warm-up
     runs = [{stage: clocked(run) for stage, run in stages.items()} for _ in range(arguments.runs)]
     fps = {stage: statistics.median(run[stage]["fps"] for run in runs) for stage in stages}
     if model.device == "cpu":
-        cores = len(os.sched_getaffinity(0))
         efficiency = statistics.median(
             sum(run[stage]["cpu_per_frame"] for stage in ("decode", "preprocess", "encode"))
             * run["together"]["fps"]
-            / cores
+            / cores()
             for run in runs
         )
     else:
@@ -125,20 +128,21 @@ def stage_inputs(
     return pixels, torch.stack([prepared[number % len(prepared)] for number in range(batch_size)])
 
 
-def decode_only(jobs: list[VideoJob]) -> int:
+def decode_only(jobs: list[VideoJob], videos_at_once: int | None = None) -> int:
     """Frames decoded."""
-    count = 0
-    for job in jobs:
+
+    def frames_of(job: VideoJob) -> int:
         with decode(job.path, np.unique(job.frames.indices)) as stream:
-            count += sum(1 for _ in stream)
-    return count
+            return sum(1 for _ in stream)
+
+    with ThreadPoolExecutor(videos_at_once or default_videos_at_once()) as threads:
+        return sum(threads.map(frames_of, jobs))
 
 
 def preprocess_only(model: ClipModel, pixels: list[np.ndarray], count: int) -> int:
-    """Frames resized and cropped."""
+    """Frames resized and cropped on the CPU."""
     preprocess = Preprocess(model.input_resolution)
-    for number in range(count):
-        preprocess.resize_crop(pixels[number % len(pixels)])
+    on_each_core(lambda number: preprocess.resize_crop(pixels[number % len(pixels)]), count)
     return count
 
 
@@ -146,15 +150,25 @@ def encode_only(model: ClipModel, batch: torch.Tensor, count: int) -> int:
     """Frames encoded."""
     preprocess = Preprocess(model.input_resolution)
     batches = max(1, count // len(batch))
-    for _ in range(batches):
-        model.encode_images(preprocess.normalise(batch, model.device)).cpu()
+    on_each_core(lambda _: model.encode_images(preprocess.normalise(batch, model.device)).cpu(), batches)
     return batches * len(batch)
 
 
-def together(jobs: list[VideoJob], model: ClipModel, options: PipelineOptions) -> int:
+def on_each_core(work: Callable[[int], object], count: int) -> None:
+    """Call ``work`` with each number below ``count``, a thread for each core, in each of which torch uses one."""
+    with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as threads:
+        list(threads.map(work, range(count)))
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def together(jobs: list[VideoJob], models: list[ClipModel], options: PipelineOptions) -> int:
     """Frames that went through the pipeline."""
     count = 0
-    for result in extract_features(jobs, [model], options):
+    for result in extract_features(jobs, models, options):
         assert isinstance(result, Extracted), result.error
         count += len(result.features.clip)
     return count

@@ -1,0 +1,213 @@
+"""CLIP on CUDA GPUs: the encoder against the device's peak, and the pipeline against the encoder and the decoder.
+
+    python benchmarks/gpu.py [--models ViT-B/32 ...] [--precisions fp16 bf16 fp32] [--batch-sizes 64 256 ...] [--json]
+
+Needs a CUDA GPU, this package's dependencies for extraction (torch, clip-anytorch, PyAV, numpy), and no Dagster.
+
+- encode: images/s of the encoder alone, by precision and batch size; its floating-point operations, counted by torch,
+  as a share of what a large matrix product reaches on this device, and of the peak that its maker states.
+- memory: the pipeline on frames that are decoded already; efficiency is its frames/s over the encoder's.
+- files: the pipeline on 1080p videos; efficiency is its frames/s over the slower of encoder and decoder, the latter at
+  the best of several numbers of videos decoded at once.
+
+The last two on one GPU and on all. ``--devices cpu`` tries the script where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from pipeline import ARCHITECTURES, clocked, cores, decode_only, random_model, together
+from torch.utils.flop_counter import FlopCounterMode
+from videos import video
+
+from clip_assets.core import decoding
+from clip_assets.core.decoding import PipelineOptions, VideoJob
+from clip_assets.core.model import ClipModel
+from clip_assets.core.sampling import Sampling, sample
+from clip_assets.core.video import DecodedFrame, probe
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+STATED_TFLOPS = {"H100": 989.4, "H200": 989.4, "A100": 312.0, "L40S": 362.0, "L4": 121.0, "T4": 65.0}
+"""Dense fp16 peak by a part of the device's name, of the SXM board where there are several, from its data sheet."""
+
+RUNS = 5
+DECODED = 32
+"""Frames that are decoded once, and given to the pipeline over and over."""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=[*ARCHITECTURES, "demo"], choices=[*ARCHITECTURES, "demo"])
+    parser.add_argument("--precisions", nargs="+", default=["fp16", "bf16"], choices=DTYPES)
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[32, 64, 128, 256, 512, 1024])
+    parser.add_argument("--seconds", type=int, default=20, help="length of each video")
+    parser.add_argument("--videos", type=int, default=8, help="videos per run and GPU")
+    parser.add_argument("--devices", nargs="+", default=[f"cuda:{n}" for n in range(torch.cuda.device_count())])
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    if not arguments.devices:
+        parser.error("there is no CUDA GPU here")
+    folder = Path(tempfile.gettempdir()) / "clip_assets_benchmark"
+    device = arguments.devices[0]
+    peaks = {precision: matrix_tflops(device, DTYPES[precision]) for precision in arguments.precisions}
+    encoding = []
+    pipelines = []
+    for name in arguments.models:
+        for precision in arguments.precisions:
+            model = random_model(name, folder, device, precision)
+            rows = [encode_row(model, name, size, peaks[precision]) for size in arguments.batch_sizes]
+            encoding += rows
+            if precision == arguments.precisions[0]:
+                best = max(rows, key=lambda row: row["images_per_second"])
+                counts = sorted({1, len(arguments.devices)})
+                pipelines += [pipeline_row(name, folder, best, arguments.devices[:n], arguments) for n in counts]
+    result = {
+        "device": device_name(device), "devices": len(arguments.devices), "torch": torch.__version__,
+        "cores": cores(), "matrix_tflops": peaks, "encode": encoding, "pipeline": pipelines,
+    }  # fmt: skip
+    print(json.dumps(result, indent=1) if arguments.json else report(result))
+
+
+def device_name(device: str) -> str:
+    """As its maker calls it."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
+def matrix_tflops(device: str, dtype: torch.dtype) -> float:
+    """What a large matrix product reaches, in 10^12 operations per second."""
+    size = 8192 if device.startswith("cuda") else 1024
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    return 2 * size**3 / seconds_per_call(lambda: a @ b, device) / 1e12
+
+
+def seconds_per_call(work: Callable[[], object], device: str, least_seconds: float = 0.5) -> float:
+    """Median of the runs, each of so many calls that it lasts; the device is waited for at the end of each run."""
+
+    def run(calls: int) -> float:
+        synchronize(device)
+        began = time.perf_counter()
+        for _ in range(calls):
+            work()
+        synchronize(device)
+        return time.perf_counter() - began
+
+    run(3)  # warm-up
+    calls = max(1, round(least_seconds / run(1)))
+    return statistics.median(run(calls) for _ in range(RUNS)) / calls
+
+
+def synchronize(device: str) -> None:
+    """Wait until a GPU has done all it was given."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def encode_row(model: ClipModel, name: str, batch_size: int, matrix_tflops: float) -> dict[str, object]:
+    """The encoder alone, on a batch that is on the device and normalised."""
+    resolution = model.input_resolution
+    batch = torch.randn(batch_size, 3, resolution, resolution, device=model.device, dtype=model.network.dtype)
+    with FlopCounterMode(display=False) as counter:
+        model.encode_images(batch[:1])
+    images = batch_size / seconds_per_call(lambda: model.encode_images(batch), model.device)
+    tflops = images * counter.get_total_flops() / 1e12
+    stated = [peak for part, peak in STATED_TFLOPS.items() if part in device_name(model.device).split()]
+    return {
+        "model": name, "precision": model.precision, "batch_size": batch_size, "images_per_second": images,
+        "tflops": tflops, "share_of_matrix": tflops / matrix_tflops,
+        "share_of_stated": tflops / stated[0] if stated and model.precision != "fp32" else None,
+    }  # fmt: skip
+
+
+def pipeline_row(
+    name: str, folder: Path, best: dict[str, object], devices: list[str], arguments: argparse.Namespace
+) -> dict[str, object]:
+    """The whole pipeline at the encoder's best batch size, on frames in memory and on files."""
+    path = video(folder, "1080p", arguments.seconds)
+    source = probe(path)
+    with decoding.decode(source, np.arange(DECODED)) as stream:
+        decoded = [frame.rgb for frame in stream]
+    frames = sample(source, Sampling())
+    jobs = [VideoJob(str(number), path, frames, source) for number in range(len(devices) * arguments.videos)]
+    models = [random_model(name, folder, device, best["precision"]) for device in devices]
+    whole = partial(together, jobs, models, PipelineOptions(batch_size=best["batch_size"]))
+    with mock.patch.object(decoding, "decode", lambda _, indices, **__: FramesInMemory(decoded, indices)):
+        memory = median_fps(whole)
+    encoder = len(devices) * best["images_per_second"]
+    decoder = max(median_fps(partial(decode_only, jobs, at_once)) for at_once in {1, cores() // 4 or 1, cores()})
+    files = median_fps(whole)
+    return {
+        "model": name, "devices": len(devices), "batch_size": best["batch_size"], "encoder": encoder,
+        "decoder": decoder, "memory": memory, "memory_efficiency": memory / encoder,
+        "files": files, "files_efficiency": files / min(encoder, decoder),
+    }  # fmt: skip
+
+
+class FramesInMemory:
+    """Stands for a stream of decoded frames, of which it has but a few that it repeats."""
+
+    damage = ""
+
+    def __init__(self, decoded: list[np.ndarray], indices: np.ndarray) -> None:
+        self._decoded = decoded
+        self._indices = indices
+
+    def __enter__(self) -> Iterator[DecodedFrame]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[DecodedFrame]:
+        return (DecodedFrame(index, self._decoded[index % len(self._decoded)]) for index in self._indices.tolist())
+
+
+def median_fps(run: Callable[[], int]) -> float:
+    """Frames per second, after a warm-up."""
+    run()
+    return statistics.median(clocked(run)["fps"] for _ in range(RUNS))
+
+
+def report(result: dict[str, object]) -> str:
+    """The measurements as Markdown."""
+    peaks = ", ".join(f"{tflops:.1f} in {precision}" for precision, tflops in result["matrix_tflops"].items())
+    lines = [
+        f"{result['devices']} x {result['device']}, {result['cores']} cores, torch {result['torch']}; "
+        f"matrix product, TFLOP/s: {peaks}",
+        "",
+        "| model | precision | batch | images/s | TFLOP/s | of matrix product | of stated peak |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in result["encode"]:
+        stated = f"{row['share_of_stated']:.0%}" if row["share_of_stated"] is not None else "-"
+        lines.append(
+            f"| {row['model']} | {row['precision']} | {row['batch_size']} | {row['images_per_second']:.0f} | "
+            f"{row['tflops']:.2f} | {row['share_of_matrix']:.0%} | {stated} |"
+        )
+    lines += [
+        "",
+        "| model | GPUs | batch | encoder | decoder | from memory | efficiency | from files | efficiency |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['model']} | {row['devices']} | {row['batch_size']} | {row['encoder']:.0f} | {row['decoder']:.0f} | "
+        f"{row['memory']:.0f} | {row['memory_efficiency']:.2f} | {row['files']:.0f} | {row['files_efficiency']:.2f} |"
+        for row in result["pipeline"]
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
