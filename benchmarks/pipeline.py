@@ -42,6 +42,8 @@ ARCHITECTURES = {
     "RN50": (1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12),
 }
 
+ALONE = ("decode", "preprocess", "encode")
+
 
 def main() -> None:
     """Measure and print."""
@@ -84,7 +86,8 @@ def measure(model: ClipModel, name: str, path: Path, size: str, arguments: argpa
     frames = sample(probe(path), Sampling(extraction_fps=arguments.fps))
     options = PipelineOptions(batch_size=arguments.batch_size)
     jobs = [VideoJob(str(number), path, frames) for number in range(arguments.videos)]
-    pixels, batch = stage_inputs(model, path, frames, options.batch_size or default_batch_size([model.device]))
+    batch_size = options.batch_size or default_batch_size([model.device], model.image_flops)
+    pixels, batch = stage_inputs(model, path, frames, batch_size)
     stages: dict[str, Callable[[], int]] = {
         "decode": partial(decode_only, jobs),
         "preprocess": partial(preprocess_only, model, pixels, len(jobs) * len(frames.indices)),
@@ -95,26 +98,28 @@ def measure(model: ClipModel, name: str, path: Path, size: str, arguments: argpa
         stage()  # warm-up
     runs = [{stage: clocked(run) for stage, run in stages.items()} for _ in range(arguments.runs)]
     fps = {stage: statistics.median(run[stage]["fps"] for run in runs) for stage in stages}
+    alone = statistics.median(sum(run[stage]["cpu_ms"] for stage in ALONE) for run in runs)
+    whole = statistics.median(run["together"]["cpu_ms"] for run in runs)
     if model.device == "cpu":
         efficiency = statistics.median(
-            sum(run[stage]["cpu_per_frame"] for stage in ("decode", "preprocess", "encode"))
-            * run["together"]["fps"]
-            / cores()
-            for run in runs
+            sum(run[stage]["cpu_ms"] for stage in ALONE) / 1000 * run["together"]["fps"] / cores() for run in runs
         )
     else:
         efficiency = statistics.median(
             run["together"]["fps"] / min(run["decode"]["fps"], run["encode"]["fps"]) for run in runs
         )
-    return {"model": name, "size": size, "sampled_fps": arguments.fps, **fps, "efficiency": efficiency}
+    return {
+        "model": name, "size": size, "sampled_fps": arguments.fps, "batch_size": batch_size, **fps,
+        "cpu_ms_alone": alone, "cpu_ms_together": whole, "efficiency": efficiency,
+    }  # fmt: skip
 
 
 def clocked(run: Callable[[], int]) -> dict[str, float]:
-    """Frames per second, and CPU seconds per frame, of this process."""
+    """Frames per second, and CPU milliseconds per frame, of this process."""
     cpu, began = time.process_time(), time.perf_counter()
     count = run()
     seconds = time.perf_counter() - began
-    return {"fps": count / seconds, "cpu_per_frame": (time.process_time() - cpu) / count}
+    return {"fps": count / seconds, "cpu_ms": (time.process_time() - cpu) / count * 1000}
 
 
 def stage_inputs(
@@ -175,15 +180,16 @@ def together(jobs: list[VideoJob], models: list[ClipModel], options: PipelineOpt
 
 
 def table(rows: list[dict[str, object]]) -> str:
-    """The rows as a Markdown table; stages in frames per second."""
+    """The rows as a Markdown table: stages in frames per second, and the CPU time of a frame."""
     lines = [
-        "| model | size | frames | decode | preprocess | encode | together | efficiency |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | size | frames | decode | preprocess | encode | together | CPU ms alone | together | efficiency |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        stages = " | ".join(f"{row[stage]:.0f}" for stage in ("decode", "preprocess", "encode", "together"))
+        stages = " | ".join(f"{row[stage]:.0f}" for stage in (*ALONE, "together"))
         sampled = f"{row['sampled_fps']:g} fps" if row["sampled_fps"] else "all"
-        lines.append(f"| {row['model']} | {row['size']} | {sampled} | {stages} | {row['efficiency']:.2f} |")
+        cpu = f"{row['cpu_ms_alone']:.2f} | {row['cpu_ms_together']:.2f}"
+        lines.append(f"| {row['model']} | {row['size']} | {sampled} | {stages} | {cpu} | {row['efficiency']:.2f} |")
     return "\n".join(lines)
 
 

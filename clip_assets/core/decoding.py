@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import queue
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from clip_assets.core.devices import available_cores
 from clip_assets.core.pictures.analysis import spread
 from clip_assets.core.pictures.kept import thumbnail
 from clip_assets.core.preprocess import PREPROCESSING
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 VIDEOS_AHEAD = 64
 """Videos that may be begun before the oldest unfinished one is handed over: bounds what waits for it."""
+
+_VIDEOS_AT_ONCE_MOST = 16
 
 POLL_SECONDS = 0.1
 """How often a waiting thread looks whether it should stop."""
@@ -160,9 +162,11 @@ class DecodingThreads:
         options: PipelineOptions,
         frames_ahead: int,
     ) -> None:
-        self.queue: queue.Queue[Message] = queue.Queue(maxsize=max(2, frames_ahead // FRAMES_PER_MESSAGE))
+        self.queue: queue.Queue[Message] = queue.Queue(maxsize=max(8, frames_ahead // FRAMES_PER_MESSAGE))
         self.ahead = threading.Semaphore(VIDEOS_AHEAD)
         self._jobs = enumerate(jobs)
+        self._upcoming: tuple[int, VideoJob] | None = None
+        self._active = 0
         self._preprocess = preprocess
         self._options = options
         self._drawing = threading.Lock()
@@ -192,21 +196,30 @@ class DecodingThreads:
 
         torch.set_num_threads(1)  # of this thread: the encoder uses the others
         try:
-            while (numbered := self._next_job()) is not None:
-                self._decode(*numbered, device)
+            while (drawn := self._next_job()) is not None:
+                self._decode(*drawn, device)
+                with self._drawing:
+                    self._active -= 1
             self._send(None)
         except _Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 - as when the jobs can't be drawn; the receiver raises it
             self._send(error)
 
-    def _next_job(self) -> tuple[int, VideoJob] | None:
+    def _next_job(self) -> tuple[int, VideoJob, int] | None:
+        """A job's number, the job, and how many threads are to decode it: the cores that no other video needs."""
         while not self.ahead.acquire(timeout=POLL_SECONDS):
             self._check_stopping()
         with self._drawing:
-            return next(self._jobs, None)
+            numbered = self._upcoming or next(self._jobs, None)
+            if numbered is None:
+                return None
+            self._upcoming = next(self._jobs, None)
+            self._active += 1
+            at_once = min(self._active + (self._upcoming is not None), len(self._threads))
+        return *numbered, max(1, available_cores() // at_once)
 
-    def _decode(self, number: int, job: VideoJob, device: str) -> None:
+    def _decode(self, number: int, job: VideoJob, threads: int, device: str) -> None:
         distinct = np.unique(job.frames.indices)
         began = time.perf_counter()
         self._send(Begun(number, job, distinct, began))
@@ -218,6 +231,7 @@ class DecodingThreads:
                 decoder=self._options.decoder,
                 on_damage=self._options.on_damage,
                 timeout_seconds=self._options.video_timeout,
+                threads=threads,
             ) as frames:
                 ended.decode_seconds = time.perf_counter() - began
                 for prepared in self._prepare(frames, distinct, device, ended):
@@ -277,5 +291,5 @@ class _Stopped(BaseException):
 
 
 def default_videos_at_once() -> int:
-    """A video for every four processors available to this process; a stream's own threads use the others."""
-    return max(1, len(os.sched_getaffinity(0)) // 4) if hasattr(os, "sched_getaffinity") else 1
+    """A video for each core: decoding many with a thread each is faster than fewer with several."""
+    return min(available_cores(), _VIDEOS_AT_ONCE_MOST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from clip_assets.core.model import Precision
 
 logger = logging.getLogger(__name__)
+
+_GPU_BATCH = 256
+
+# As many operations as take a core about half a second: 9 pictures of ViT-B/32, 6 of RN50.
+_CPU_BATCH_FLOPS = 80_000_000_000
+_CPU_BATCH_MOST = 128
 
 
 def resolve_devices(device_ids: Literal["auto", "cpu"] | Sequence[int | Literal["cpu"]]) -> tuple[str, ...]:
@@ -48,12 +55,24 @@ def resolve_precision(precision: Literal["auto", "fp32", "fp16", "bf16"], device
     return "fp16" if all(device.startswith("cuda") for device in devices) else "fp32"
 
 
-def default_batch_size(devices: Sequence[str]) -> int:
+def default_batch_size(devices: Sequence[str], image_flops: int) -> int:
     """Frames encoded together where nobody said how many.
 
-    A CPU is busy with few, and more leave its caches; a GPU needs many to fill it.
+    A GPU needs many to fill it. A CPU doesn't: more than fill its caches make it slower, and a batch that is begun
+    can't be interrupted.
+
+    Args:
+        devices: As torch names them.
+        image_flops: Floating-point operations that a picture takes.
     """
-    return 256 if all(device.startswith("cuda") for device in devices) else 32
+    if all(device.startswith("cuda") for device in devices):
+        return _GPU_BATCH
+    return min(max(_CPU_BATCH_FLOPS // image_flops, 1), _CPU_BATCH_MOST)
+
+
+def available_cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cuda_device_count() -> int:

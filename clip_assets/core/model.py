@@ -56,6 +56,7 @@ class ClipModel:
         embed_dim: Width of a feature, D.
         input_resolution: Pixels, R: side of the square pictures it takes.
         logit_scale: What cosines are multiplied by before the softmax: the checkpoint's, after ``exp``.
+        image_flops: Floating-point operations that encoding a picture takes, a multiplication and an addition being 2.
         network: OpenAI's own module.
     """
 
@@ -66,6 +67,7 @@ class ClipModel:
     embed_dim: int
     input_resolution: int
     logit_scale: float
+    image_flops: int
     network: CLIP
 
     def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
@@ -120,7 +122,7 @@ def load_model(
     """
     path = find_weights(name, checkpoint=checkpoint, folder=weights_folder)
     sha256 = weights_sha256(path)
-    network = _build(path, device, precision)
+    network, image_flops = _build(path, device, precision)
     if weights_sha256(path) != sha256:
         raise ModelError(f"The weights {path} were replaced while they were read. Load the model again.")
     logger.info("Loaded %s (%s) on %s in %s", name, path, device, precision)
@@ -132,6 +134,7 @@ def load_model(
         embed_dim=network.text_projection.shape[1],
         input_resolution=network.visual.input_resolution,
         logit_scale=math.exp(network.logit_scale.item()),
+        image_flops=image_flops,
         network=network,
     )
 
@@ -144,8 +147,8 @@ def import_clip() -> ModuleType:
     return clip
 
 
-def _build(path: Path, device: str, precision: Precision) -> CLIP:
-    """The network on its device, its weights read once, straight into the run's precision."""
+def _build(path: Path, device: str, precision: Precision) -> tuple[CLIP, int]:
+    """The network on its device, its weights read once, straight into the run's precision; and its `image_flops`."""
     import torch
 
     dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -157,6 +160,7 @@ def _build(path: Path, device: str, precision: Precision) -> CLIP:
     with torch.device("meta"):
         network = clip.model.CLIP(**sizes)
     _check_against(network, state, path)
+    image_flops = _count_image_flops(network)
     fp32 = _norm_names(network) | {"logit_scale"}
     # Copies, because the file may be mapped, and a mapped file that someone overwrites ends the process.
     state = {
@@ -170,7 +174,18 @@ def _build(path: Path, device: str, precision: Precision) -> CLIP:
         block.attn_mask = mask
     if "visual.proj" not in state:  # a ResNet, whose convolutions run faster so
         network.visual.to(memory_format=torch.channels_last)
-    return network.eval().requires_grad_(False)
+    return network.eval().requires_grad_(False), image_flops
+
+
+def _count_image_flops(network: CLIP) -> int:
+    """Operations of a picture through a network that is on the meta device, where nothing is computed."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    side = network.visual.input_resolution
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network.encode_image(torch.empty(1, 3, side, side, device="meta"))
+    return counter.get_total_flops()
 
 
 def _sizes(state: Mapping[str, torch.Tensor], path: Path) -> dict[str, object]:

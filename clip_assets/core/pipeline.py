@@ -92,7 +92,7 @@ def extract_features(
     """
     preprocess = Preprocess(models[0].input_resolution)
     devices = [model.device for model in models]
-    batch_size = options.batch_size or default_batch_size(devices)
+    batch_size = options.batch_size or default_batch_size(devices, models[0].image_flops)
     with (
         closing(_Encoders(models, preprocess, batch_size)) as encoders,
         closing(DecodingThreads(jobs, preprocess, devices, options, batch_size * encoders.thread_count)) as decoding,

@@ -44,10 +44,13 @@ class Preprocess:
         Args:
             frame: uint8 (H, W, 3), RGB. Quickest if contiguous and writeable; any other is copied first.
         """
+        import torch
+
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
             raise ValueError(f"A frame is uint8 (height, width, 3); got {frame.dtype} {frame.shape}.")
-        frame = np.require(frame, requirements=("C", "W"))
-        return self._resize_crop_torch(frame) if self.method == "fast" else self._resize_crop_pil(frame)
+        resized = self._resize_torch(frame) if self.method == "fast" else self._resize_pil(frame)
+        rows, columns = (centred(length, self.resolution) for length in resized.shape[1:])
+        return torch.from_numpy(np.ascontiguousarray(resized[:, rows, columns]))
 
     def normalise(
         self, batch: torch.Tensor, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
@@ -62,24 +65,25 @@ class Preprocess:
         mean, std = _mean_and_std(device)
         return pixels.sub_(mean).div_(std).to(dtype or torch.float32)
 
-    def _resize_crop_torch(self, frame: NDArray[np.uint8]) -> torch.Tensor:
+    def _resize_torch(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         import torch
         from torch.nn.functional import interpolate
 
-        # As a channels_last view of (1, 3, H, W), the frame's own memory goes into the vectorised uint8 kernel.
-        picture = torch.from_numpy(frame).permute(2, 0, 1).unsqueeze(0)
+        # As a channels_last view of (1, 3, H, W), the frame's own memory goes into the vectorised uint8 kernel. NumPy
+        # makes the views: each of torch's operations lets another thread take Python over, and waits for it after.
+        frame = np.require(frame, requirements=("C", "W"))
+        picture = torch.from_numpy(frame.transpose(2, 0, 1)[np.newaxis])
         size = resized_size(frame.shape[0], frame.shape[1], self.resolution)
-        resized = interpolate(picture, size=size, mode="bicubic", antialias=True)[0]
-        rows, columns = (centred(length, self.resolution) for length in size)
-        return resized[:, rows, columns].contiguous()
+        resized: NDArray[np.uint8] = interpolate(picture, size=size, mode="bicubic", antialias=True).numpy()[0]
+        return resized
 
-    def _resize_crop_pil(self, frame: NDArray[np.uint8]) -> torch.Tensor:
+    def _resize_pil(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         from PIL import Image
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms import functional as transforms
 
         resized = transforms.resize(Image.fromarray(frame), [self.resolution], InterpolationMode.BICUBIC)
-        return transforms.pil_to_tensor(transforms.center_crop(resized, [self.resolution])).contiguous()
+        return np.asarray(resized).transpose(2, 0, 1)
 
 
 @functools.cache  # since an upload to a GPU waits for what it computes

@@ -11,12 +11,16 @@ from typing import Literal, Protocol, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from clip_assets.core.devices import available_cores
 from clip_assets.core.errors import SettingsError, VideoDamagedError
 from clip_assets.core.records import VideoProbe
 
 DecoderName = Literal["pyav", "decord"]
 OnDamage = Literal["fail", "keep"]
 DEFAULT_TIMEOUT_SECONDS = 60.0
+
+# Pictures of which a thread more is worth its cost: one thread up to 480x360, two from 640x480 on, eight for 1080p.
+_PIXELS_PER_THREAD = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ def decode(
         decoder: Which decoder.
         on_damage: What to do about a damaged video: "fail", or "keep" what decodes and say in `damage` what doesn't.
         timeout_seconds: The longest that one read (PyAV) or one frame (decord) may take.
-        threads: Decoding threads; 0 means as many as there are cores.
+        threads: The most decoding threads; 0 means as many as there are cores. Small pictures are decoded with fewer.
 
     Raises:
         VideoDamagedError: The container itself shows the file to be cut off; or, while the frames are read, one up to
@@ -131,6 +135,7 @@ def decode(
         check_whole(video)
     if on_damage not in get_args(OnDamage):
         raise SettingsError(f'on_damage is "{on_damage}"; allowed are "fail" and "keep"')
+    threads = min(threads or available_cores(), 1 + video.width * video.height // _PIXELS_PER_THREAD)
     make = _decoder(decoder)
     frames = make(video, indices, keep=on_damage == "keep", timeout_seconds=timeout_seconds, threads=threads)
     return FrameStream(video, decoder, frames)
