@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clip_assets.core.allocator import keep_freed_memory
 from clip_assets.core.decoding import (
     VIDEOS_AHEAD,
     Begun,
@@ -90,6 +91,7 @@ def extract_features(
         options: See `PipelineOptions`.
         on_encoded: Called with the number of frames of each batch that is encoded, for a display of progress.
     """
+    keep_freed_memory()
     preprocess = Preprocess(models[0].input_resolution)
     devices = [model.device for model in models]
     batch_size = options.batch_size or default_batch_size(devices, models[0].image_flops)
