@@ -143,8 +143,11 @@ class Ended:
 
 Message = Begun | Prepared | Ended | BaseException | None
 
-FRAMES_PER_MESSAGE = 8
-"""Frames sent together: each message costs a switch between threads."""
+FRAMES_PER_MESSAGE = 32
+"""The most frames sent together: each message costs a switch between threads."""
+
+SECONDS_PER_MESSAGE = 0.05
+"""Time after which a message is sent though it could hold more, for the encoders wait for it."""
 
 
 class DecodingThreads:
@@ -248,16 +251,17 @@ class DecodingThreads:
         """The frames resized and cropped, a few at a time; notes times and thumbnails in ``ended``."""
         staging = make_staging(self._preprocess, device)
         staged: list[int] = []
-        began = time.perf_counter()
+        began = sent = time.perf_counter()
         for frame in frames:
             decoded = time.perf_counter()
             ended.decode_seconds += decoded - began
             staging.add(frame.rgb)
             staged.append(frame.index)
             ended.preprocess_seconds += time.perf_counter() - decoded
-            if len(staged) == FRAMES_PER_MESSAGE:
+            if len(staged) == FRAMES_PER_MESSAGE or time.perf_counter() - sent > SECONDS_PER_MESSAGE:
                 yield self._take(staging, staged, distinct, ended)
                 staged = []
+                sent = time.perf_counter()
             began = time.perf_counter()
         if staged:
             yield self._take(staging, staged, distinct, ended)

@@ -71,7 +71,8 @@ class Preprocess:
 
         # As a channels_last view of (1, 3, H, W), the frame's own memory goes into the vectorised uint8 kernel. NumPy
         # makes the views: each of torch's operations lets another thread take Python over, and waits for it after.
-        frame = np.require(frame, requirements=("C", "W"))
+        if not (frame.flags.c_contiguous and frame.flags.writeable):
+            frame = frame.copy()
         picture = torch.from_numpy(frame.transpose(2, 0, 1)[np.newaxis])
         size = resized_size(frame.shape[0], frame.shape[1], self.resolution)
         resized: NDArray[np.uint8] = interpolate(picture, size=size, mode="bicubic", antialias=True).numpy()[0]

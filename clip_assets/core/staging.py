@@ -11,12 +11,15 @@ import numpy as np
 from clip_assets.core.preprocess import centred, resized_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from clip_assets.core.preprocess import Preprocess
+
+
+_RESIZED_TOGETHER = 8
 
 
 class Staging(Protocol):
@@ -77,8 +80,7 @@ class GpuStaging:
 
         frames, self._frames = self._frames, []
         with torch.cuda.stream(self._stream):
-            same_size = itertools.groupby(frames, key=np.shape)
-            pixels = torch.cat([self._resize_crop(list(group)) for _, group in same_size])
+            pixels = torch.cat([self._resize_crop(group) for group in _groups(frames)])
         if self._stream is not None:
             self._stream.synchronize()
         return pixels
@@ -104,6 +106,13 @@ class GpuStaging:
             pictures = interpolate(pictures, size=lengths, mode="bicubic", antialias=True).round_().clamp_(0, 255)
         cropped = pictures[:, :, centred(size[0], self._resolution), centred(size[1], self._resolution)]
         return cropped.to(torch.uint8)
+
+
+def _groups(frames: Sequence[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint8]]]:
+    """Frames of one size that follow each other, a few at a time: as floats they take much of a GPU's memory."""
+    for _, same_size in itertools.groupby(frames, key=np.shape):
+        while group := list(itertools.islice(same_size, _RESIZED_TOGETHER)):
+            yield group
 
 
 def source_of(part: slice, resized: int, length: int) -> slice:

@@ -42,7 +42,8 @@ def test_the_gpus_arithmetic_is_within_a_grey_level_of_the_cpus(device: str, siz
 
 @device
 def test_frames_whose_size_changes_midway_keep_their_order(device: str) -> None:
-    frames = [photograph(90, 120, 0), photograph(90, 120, 1), photograph(120, 90, 2), photograph(90, 120, 3)]
+    sizes = [(90, 120)] * 9 + [(120, 90)] + [(90, 120)] * 2
+    frames = [photograph(*size, seed) for seed, size in enumerate(sizes)]
     assert_equal_to_preprocess(GpuStaging(64, device), frames, levels=1)
 
 
