@@ -27,12 +27,13 @@ from unittest import mock
 
 import numpy as np
 import torch
-from pipeline import ARCHITECTURES, clocked, cores, decode_only, random_model, together
+from pipeline import ARCHITECTURES, clocked, decode_only, random_model, together
 from torch.utils.flop_counter import FlopCounterMode
 from videos import video
 
 from clip_assets.core import decoding
 from clip_assets.core.decoding import PipelineOptions, VideoJob
+from clip_assets.core.devices import available_cores
 from clip_assets.core.model import ClipModel
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import DecodedFrame, probe
@@ -76,7 +77,7 @@ def main() -> None:
                 pipelines += [pipeline_row(name, folder, best, arguments.devices[:n], arguments) for n in counts]
     result = {
         "device": device_name(device), "devices": len(arguments.devices), "torch": torch.__version__,
-        "cores": cores(), "matrix_tflops": peaks, "encode": encoding, "pipeline": pipelines,
+        "cores": available_cores(), "matrix_tflops": peaks, "encode": encoding, "pipeline": pipelines,
     }  # fmt: skip
     print(json.dumps(result, indent=1) if arguments.json else report(result))
 
@@ -146,7 +147,8 @@ def pipeline_row(
     with mock.patch.object(decoding, "decode", lambda _, indices, **__: FramesInMemory(decoded, indices)):
         memory = median_fps(whole)
     encoder = len(devices) * best["images_per_second"]
-    decoder = max(median_fps(partial(decode_only, jobs, at_once)) for at_once in {1, cores() // 4 or 1, cores()})
+    cores = available_cores()
+    decoder = max(median_fps(partial(decode_only, jobs, at_once)) for at_once in (cores, 2 * cores))
     files = median_fps(whole)
     return {
         "model": name, "devices": len(devices), "batch_size": best["batch_size"], "encoder": encoder,

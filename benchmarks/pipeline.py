@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -26,8 +25,8 @@ import torch
 from videos import SIZES, video
 
 from clip_assets.core.allocator import keep_freed_memory
-from clip_assets.core.decoding import PipelineOptions, VideoJob, default_videos_at_once
-from clip_assets.core.devices import default_batch_size, resolve_precision
+from clip_assets.core.decoding import PipelineOptions, VideoJob
+from clip_assets.core.devices import available_cores, default_batch_size, resolve_precision
 from clip_assets.core.model import ClipModel, Precision, import_clip, load_model
 from clip_assets.core.pipeline import Extracted, extract_features
 from clip_assets.core.preprocess import Preprocess
@@ -104,7 +103,8 @@ def measure(model: ClipModel, name: str, path: Path, size: str, arguments: argpa
     whole = statistics.median(run["together"]["cpu_ms"] for run in runs)
     if model.device == "cpu":
         efficiency = statistics.median(
-            sum(run[stage]["cpu_ms"] for stage in ALONE) / 1000 * run["together"]["fps"] / cores() for run in runs
+            sum(run[stage]["cpu_ms"] for stage in ALONE) / 1000 * run["together"]["fps"] / available_cores()
+            for run in runs
         )
     else:
         efficiency = statistics.median(
@@ -139,10 +139,10 @@ def decode_only(jobs: list[VideoJob], videos_at_once: int | None = None) -> int:
     """Frames decoded."""
 
     def frames_of(job: VideoJob) -> int:
-        with decode(job.path, np.unique(job.frames.indices)) as stream:
+        with decode(job.path, np.unique(job.frames.indices), threads=1) as stream:
             return sum(1 for _ in stream)
 
-    with ThreadPoolExecutor(videos_at_once or default_videos_at_once()) as threads:
+    with ThreadPoolExecutor(videos_at_once or available_cores()) as threads:
         return sum(threads.map(frames_of, jobs))
 
 
@@ -163,13 +163,8 @@ def encode_only(model: ClipModel, batch: torch.Tensor, count: int) -> int:
 
 def on_each_core(work: Callable[[int], object], count: int) -> None:
     """Call ``work`` with each number below ``count``, a thread for each core, in each of which torch uses one."""
-    with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as threads:
+    with ThreadPoolExecutor(available_cores(), initializer=torch.set_num_threads, initargs=(1,)) as threads:
         list(threads.map(work, range(count)))
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def together(jobs: list[VideoJob], models: list[ClipModel], options: PipelineOptions) -> int:

@@ -31,6 +31,7 @@ VIDEOS_AHEAD = 64
 """Videos that may be begun before the oldest unfinished one is handed over: bounds what waits for it."""
 
 _VIDEOS_AT_ONCE_MOST = 16
+_FEW_PIXELS = 640 * 360
 
 POLL_SECONDS = 0.1
 """How often a waiting thread looks whether it should stop."""
@@ -168,13 +169,14 @@ class DecodingThreads:
         self.queue: queue.Queue[Message] = queue.Queue(maxsize=max(8, frames_ahead // FRAMES_PER_MESSAGE))
         self.ahead = threading.Semaphore(VIDEOS_AHEAD)
         self._jobs = enumerate(jobs)
-        self._upcoming: tuple[int, VideoJob] | None = None
+        self._upcoming = next(self._jobs, None)
         self._active = 0
         self._preprocess = preprocess
         self._options = options
         self._drawing = threading.Lock()
         self._stopping = threading.Event()
-        count = options.videos_at_once or default_videos_at_once()
+        first = self._upcoming[1].frames if self._upcoming else None
+        count = options.videos_at_once or (default_videos_at_once(first.width * first.height) if first else 1)
         self._threads = [
             threading.Thread(target=self._work, args=(device,), name=f"decode_{number}")
             for number, device in zip(range(count), itertools.cycle(devices), strict=False)
@@ -294,6 +296,10 @@ class _Stopped(BaseException):
     """Unwinds a thread when decoding is closed; no Exception, so that no video is said to have failed."""
 
 
-def default_videos_at_once() -> int:
-    """A video for each core: decoding many with a thread each is faster than fewer with several."""
-    return min(available_cores(), _VIDEOS_AT_ONCE_MOST)
+def default_videos_at_once(pixels: int) -> int:
+    """A video for each core, for many with a thread each are decoded faster than fewer with several.
+
+    Half as many if a frame has few pixels: then Python's part of the work is large, and threads wait for each other.
+    """
+    share = 1 if pixels >= _FEW_PIXELS else 2
+    return max(1, min(available_cores() // share, _VIDEOS_AT_ONCE_MOST))

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from clip_assets.core import devices
-from clip_assets.core.devices import resolve_devices, resolve_precision
+from clip_assets.core.devices import default_batch_size, resolve_devices, resolve_precision
 from clip_assets.core.errors import DeviceError
 
 
@@ -58,3 +58,19 @@ def test_an_absent_device_is_an_error_that_lists_those_present(asked: list[int],
 )
 def test_auto_precision_is_half_on_gpus_alone(asked: str, on: tuple[str, ...], expected: str) -> None:
     assert resolve_precision(asked, on) == expected
+
+
+@pytest.mark.parametrize(
+    ("on", "image_flops", "expected"),
+    [
+        (("cpu",), 8_800_000_000, 9),
+        (("cpu",), 382_000_000_000, 1),
+        (("cpu", "cpu"), 14_000_000, 128),
+        (("cuda:0", "cpu"), 8_800_000_000, 9),
+        (("cuda:0", "cuda:1"), 8_800_000_000, 256),
+    ],
+)
+def test_cpus_encode_the_fewer_pictures_together_the_larger_the_model(
+    on: tuple[str, ...], image_flops: int, expected: int
+) -> None:
+    assert default_batch_size(on, image_flops) == expected

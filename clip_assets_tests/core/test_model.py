@@ -212,6 +212,15 @@ def test_importing_the_module_imports_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_operations_of_a_picture_are_those_of_its_layers(tmp_path):
+    """ViT-B/32's are published as 4.4 G multiply-accumulates."""
+    with torch.device("meta"):
+        vit_b_32 = import_clip().model.CLIP(512, 224, 12, 768, 32, 77, 49408, 512, 8, 12)
+    assert model_module._count_image_flops(vit_b_32) == pytest.approx(2 * 4.4e9, rel=0.01)
+    loaded = load_model("custom", checkpoint=random_resnet(tmp_path / "resnet.pth"), weights_folder=tmp_path)
+    assert loaded.image_flops > 0
+
+
 def test_importing_clip_does_not_warn_of_pkg_resources():
     code = "from clip_assets.core.model import import_clip; import_clip()"
     subprocess.run([sys.executable, "-W", "error:pkg_resources", "-c", code], check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from clip_assets.core.decoding import VIDEOS_AHEAD, PipelineOptions, VideoJob
+from clip_assets.core import decoding
+from clip_assets.core.decoding import VIDEOS_AHEAD, DecodingThreads, PipelineOptions, Prepared, VideoJob
 from clip_assets.core.errors import VideoDamagedError, VideoUnreadableError
 from clip_assets.core.model import ClipModel, load_model
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
@@ -241,6 +243,52 @@ def test_closing_the_results_stops_all_threads_within_a_second(model: ClipModel,
     results.close()
     assert time.perf_counter() - began < 1.0
     assert_no_threads()
+
+
+def test_closing_the_results_does_not_wait_for_the_batches_that_have_not_begun(model: ClipModel, clip: Path) -> None:
+    class Slow(CountingModel):
+        def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
+            time.sleep(0.2)
+            return super().encode_images(batch)
+
+    first = job(clip, "first", Sampling(extraction_total=1))
+    results = extract_features([first, *[job(clip)] * 50], [Slow(model)], PipelineOptions(batch_size=1))
+    next(results)
+    began = time.perf_counter()
+    results.close()
+    assert time.perf_counter() - began < 1.0
+    assert_no_threads()
+
+
+def test_a_video_has_the_cores_that_no_other_needs(
+    model: ClipModel, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def noted(*arguments: object, **options: object) -> object:
+        threads.append(options["threads"])
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(decoding, "available_cores", lambda: 8)
+    monkeypatch.setattr(decoding, "decode", noted)
+    extract([job(clip)], model)
+    assert threads == [8]
+    threads.clear()
+    extract([job(clip, str(number)) for number in range(6)], model, videos_at_once=4)
+    assert len(threads) == 6
+    assert threads[0] == 4, "another video is known to come"
+    assert min(threads) >= 2, "four at once"
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(60.0, [30]), (0.0, [1] * 30)])
+def test_frames_are_sent_together_but_do_not_wait_long_for_each_other(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, expected: list[int]
+) -> None:
+    monkeypatch.setattr(decoding, "SECONDS_PER_MESSAGE", seconds)
+    options = PipelineOptions(videos_at_once=1)
+    with closing(DecodingThreads([job(clip)], Preprocess(64), ["cpu"], options, 1000)) as threads:
+        messages = list(iter(threads.queue.get, None))
+    assert [len(message) for message in messages if isinstance(message, Prepared)] == expected
 
 
 def test_an_abandoned_consumer_error_leaves_no_threads(model: ClipModel, clip: Path) -> None:

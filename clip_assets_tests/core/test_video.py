@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -320,3 +321,22 @@ def test_the_reference_video_has_its_published_frames_times_and_rate(
     assert found.duration_ms == pytest.approx(18043.8, abs=0.05)
     with decode(found, np.arange(found.frame_count)) as frames:
         assert sum(1 for _ in frames) == len(times) == 355
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"), [(320, 240, 1), (480, 360, 1), (854, 480, 2), (1920, 1080, 6)]
+)
+def test_small_pictures_are_decoded_with_fewer_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, height: int, expected: int
+) -> None:
+    given: list[int] = []
+
+    class Noting(video_pyav.PyAVDecoder):
+        def __init__(self, *arguments: object, threads: int, **options: object) -> None:
+            given.append(threads)
+            super().__init__(*arguments, threads=threads, **options)
+
+    monkeypatch.setattr(video_pyav, "PyAVDecoder", Noting)
+    source = replace(probe(corpus.constant_rate(tmp_path / "clip.mp4").path), width=width, height=height)
+    decode(source, np.arange(3), threads=6).close()
+    assert given == [expected]
