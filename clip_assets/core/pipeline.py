@@ -167,8 +167,8 @@ class _Encoders:
             while encoded < len(batch):
                 part = batch[encoded : encoded + self._fitting]
                 try:
-                    normalised = self._preprocess.normalise(part, model.device)
-                    features.append(model.encode_images(normalised).cpu().numpy())
+                    rows = model.encode_images(self._preprocess.normalise(part, model.device))
+                    features.append(rows.cpu().numpy())
                     encoded += len(part)
                 except torch.OutOfMemoryError:
                     if len(part) == 1:

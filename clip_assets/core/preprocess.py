@@ -17,7 +17,10 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 PREPROCESSING = "torch uint8 bicubic antialias 1"
-"""Names the default preprocessing in data versions; another name for every change that changes pixels."""
+"""Names the default preprocessing in data versions; another name for every change that changes pixels.
+
+On GPUs it is done in float32 (`core.staging`), which a data version doesn't tell apart, nor which device computes.
+"""
 
 
 @dataclass(frozen=True)
