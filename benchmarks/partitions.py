@@ -59,6 +59,7 @@ def measure(folder: Path, count: int, added: int) -> dict[str, float]:
     videos, home = folder / "videos", folder / "home"
     make_library(videos, count)
     home.mkdir()
+    (home / "dagster.yaml").touch()
     environment = {
         **os.environ, "DAGSTER_HOME": str(home), "CLIP_ASSETS_VIDEOS": str(videos),
         "CLIP_ASSETS_OUTPUT": str(folder / "output"), "CLIP_ASSETS_MODEL_NAME": "demo",
@@ -95,8 +96,9 @@ def webserver(environment: dict[str, str], folder: Path) -> Iterator[Callable[[s
         return answer["data"]
 
     with subprocess.Popen(
-        [*command, "-m", "clip_assets.definitions"], env=environment, cwd=folder, stderr=subprocess.DEVNULL
-    ) as server:
+        [*command, "-m", "clip_assets.definitions"],
+        env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as server:  # fmt: skip
         try:
             wait_for_server(ask)
             yield ask
