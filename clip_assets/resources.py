@@ -25,7 +25,7 @@ class GPUResource(dg.ConfigurableResource):
         default="auto", description="auto (fp16 on CUDA, fp32 on the CPU), fp32, fp16 or bf16."
     )
     batch_size: int | None = Field(
-        default=None, ge=1, description="Frames that are encoded together; unset: 32 on CPUs, 256 on GPUs."
+        default=None, ge=1, description="Frames that are encoded together; unset: by device and model."
     )
 
     def devices(self) -> tuple[str, ...]:

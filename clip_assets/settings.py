@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from dotenv import load_dotenv
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clip_assets.core.decoding import PipelineOptions
@@ -38,6 +38,14 @@ def _from_yaml(value: Any) -> Any:
 
 def _one_device_list(value: Any) -> Any:
     return [value] if isinstance(value, int) else value
+
+
+def _auto_or_count(value: Any) -> Any:
+    if value == "auto":
+        return value
+    if not str(value).isdecimal() or int(value) < 1:
+        raise ValueError("It is auto, or a whole number from 1 on")
+    return int(value)
 
 
 def _absolute(path: Path) -> Path:
@@ -89,9 +97,10 @@ class Settings(BaseSettings):
     precision: Precision = Field(
         default="auto", description="Number format of the model: auto (fp16 on CUDA, else fp32), fp32, fp16 or bf16."
     )
-    batch_size: PositiveInt | Literal["auto"] = Field(
+    batch_size: Annotated[int | Literal["auto"], BeforeValidator(_auto_or_count)] = Field(
         default="auto",
-        description="Frames that are encoded together: auto is 32 on CPUs, 256 on GPUs; halved where memory ends.",
+        description="Frames that are encoded together, halved where memory ends; auto: 256 on GPUs, and on CPUs the "
+        "fewer the larger the model, 9 for ViT-B/32.",
     )
     extraction_fps: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="Sampled frames per second; unset: every frame."
