@@ -138,7 +138,7 @@ def pipeline_row(
     """The whole pipeline at the encoder's best batch size, on frames in memory and on files."""
     path = video(folder, "1080p", arguments.seconds)
     source = probe(path)
-    with decoding.decode(source, np.arange(DECODED)) as stream:
+    with decoding.decode(source, np.arange(min(DECODED, source.frame_count))) as stream:
         decoded = [frame.rgb for frame in stream]
     frames = sample(source, Sampling())
     jobs = [VideoJob(str(number), path, frames, source) for number in range(len(devices) * arguments.videos)]
