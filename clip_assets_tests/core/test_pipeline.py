@@ -276,7 +276,7 @@ def test_a_video_has_the_cores_that_no_other_needs(
     threads.clear()
     extract([job(clip, str(number)) for number in range(6)], model, videos_at_once=4)
     assert len(threads) == 6
-    assert threads[0] == 4, "another video is known to come"
+    assert 4 in threads, "of the first video, when another is known to come"
     assert min(threads) >= 2, "four at once"
 
 
