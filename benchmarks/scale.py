@@ -14,6 +14,7 @@ import json
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -58,15 +59,10 @@ def measure(folder: Path, count: int, videos_per_run: int) -> dict[str, float]:
         (settings.videos / f"{number:05}.mp4").hardlink_to(settings.videos / "00000.mp4")
     job = build_definitions(settings).resolve_job_def("extract_clip_features")
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
-        first, *keys = register(instance, settings.videos, [settings.videos])
-        job.execute_in_process(instance=instance, run_config=QUIET, tags=partition_tags([first]))  # loads the model
-        cpu, began = time.process_time(), time.perf_counter()
-        for start in range(0, count, videos_per_run):
-            batch = keys[start : start + videos_per_run]
-            job.execute_in_process(instance=instance, run_config=QUIET, tags=partition_tags(batch))
-        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
-    dagster = dagster_cpu_seconds(folder / "empty", count, videos_per_run)
-    alone = pipeline_cpu_seconds([settings.videos / key for key in keys], settings)
+        keys = register(instance, settings.videos, [settings.videos])
+        seconds, cpu_seconds = run_batches(job, instance, keys, videos_per_run)
+    dagster = dagster_cpu_seconds(folder / "empty", keys, videos_per_run)
+    alone = pipeline_cpu_seconds([settings.videos / key for key in keys[1:]], settings)
     stored = sum(path.stat().st_size for path in Path(settings.output).rglob("*") if path.is_file())
     return {
         "videos": count,
@@ -79,7 +75,20 @@ def measure(folder: Path, count: int, videos_per_run: int) -> dict[str, float]:
     }
 
 
-def dagster_cpu_seconds(folder: Path, count: int, videos_per_run: int) -> float:
+def run_batches(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, keys: Sequence[str], videos_per_run: int
+) -> tuple[float, float]:
+    """Seconds and CPU seconds of runs for all partitions but the first, which has a run before, to load the model."""
+    first, *others = keys
+    job.execute_in_process(instance=instance, run_config=QUIET, tags=partition_tags([first]))
+    cpu, began = time.process_time(), time.perf_counter()
+    for start in range(0, len(others), videos_per_run):
+        batch = others[start : start + videos_per_run]
+        job.execute_in_process(instance=instance, run_config=QUIET, tags=partition_tags(batch))
+    return time.perf_counter() - began, time.process_time() - cpu
+
+
+def dagster_cpu_seconds(folder: Path, keys: Sequence[str], videos_per_run: int) -> float:
     """CPU time of the same runs of three assets that do nothing and store nothing."""
     partitions = dg.DynamicPartitionsDefinition(name="empty")
 
@@ -95,14 +104,9 @@ def dagster_cpu_seconds(folder: Path, count: int, videos_per_run: int) -> float:
     job = dg.Definitions(assets, jobs=jobs, executor=dg.in_process_executor).resolve_job_def("empty")
     folder.mkdir()
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
-        first, *keys = (f"{number:05}" for number in range(count + 1))
-        instance.add_dynamic_partitions("empty", [first, *keys])
-        job.execute_in_process(instance=instance, run_config=QUIET, tags=partition_tags([first]))
-        cpu = time.process_time()
-        for start in range(0, count, videos_per_run):
-            batch = keys[start : start + videos_per_run]
-            job.execute_in_process(instance=instance, run_config=QUIET, tags=partition_tags(batch))
-        return time.process_time() - cpu
+        instance.add_dynamic_partitions("empty", keys)
+        _, cpu_seconds = run_batches(job, instance, keys, videos_per_run)
+    return cpu_seconds
 
 
 def pipeline_cpu_seconds(paths: list[Path], settings: Settings) -> float:

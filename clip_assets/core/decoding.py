@@ -252,6 +252,7 @@ class DecodingThreads:
     ) -> Iterator[Prepared]:
         """The frames resized and cropped, a few at a time; notes times and thumbnails in ``ended``."""
         staging = make_staging(self._preprocess, device)
+        pictured = distinct[spread(len(distinct), self._options.thumbnails)]
         staged: list[int] = []
         began = sent = time.perf_counter()
         for frame in frames:
@@ -261,23 +262,12 @@ class DecodingThreads:
             staged.append(frame.index)
             ended.preprocess_seconds += time.perf_counter() - decoded
             if len(staged) == FRAMES_PER_MESSAGE or time.perf_counter() - sent > SECONDS_PER_MESSAGE:
-                yield self._take(staging, staged, distinct, ended)
+                yield _take(staging, staged, distinct, pictured, ended)
                 staged = []
                 sent = time.perf_counter()
             began = time.perf_counter()
         if staged:
-            yield self._take(staging, staged, distinct, ended)
-
-    def _take(self, staging: Staging, indices: list[int], distinct: NDArray[np.int64], ended: Ended) -> Prepared:
-        """The frames in ``staging``, whose indices these are."""
-        began = time.perf_counter()
-        pixels = staging.take()
-        pictured = distinct[spread(len(distinct), self._options.thumbnails)]
-        if positions := np.flatnonzero(np.isin(indices, pictured)).tolist():
-            shown = zip(positions, pixels[positions].cpu(), strict=True)
-            ended.thumbnails.update((indices[position], thumbnail(picture)) for position, picture in shown)
-        ended.preprocess_seconds += time.perf_counter() - began
-        return Prepared(ended.number, np.searchsorted(distinct, indices), pixels)
+            yield _take(staging, staged, distinct, pictured, ended)
 
     def _send(self, message: Message) -> None:
         while True:
@@ -294,6 +284,23 @@ class DecodingThreads:
 
 class _Stopped(BaseException):
     """Unwinds a thread when decoding is closed; no Exception, so that no video is said to have failed."""
+
+
+def _take(
+    staging: Staging,
+    indices: list[int],
+    distinct: NDArray[np.int64],
+    pictured: NDArray[np.int64],
+    ended: Ended,
+) -> Prepared:
+    """The frames in ``staging``, whose indices these are; notes time and the thumbnails of those ``pictured``."""
+    began = time.perf_counter()
+    pixels = staging.take()
+    if positions := np.flatnonzero(np.isin(indices, pictured)).tolist():
+        shown = zip(positions, pixels[positions].cpu(), strict=True)
+        ended.thumbnails.update((indices[position], thumbnail(picture)) for position, picture in shown)
+    ended.preprocess_seconds += time.perf_counter() - began
+    return Prepared(ended.number, np.searchsorted(distinct, indices), pixels)
 
 
 def default_videos_at_once(pixels: int) -> int:

@@ -92,10 +92,8 @@ class GpuStaging:
 
         height, width, _ = frames[0].shape
         size = resized_size(height, width, self._resolution)
-        rows, columns = (
-            source_of(centred(resized, self._resolution), resized, length)
-            for resized, length in zip(size, (height, width), strict=True)
-        )
+        inner_rows, inner_columns = (centred(length, self._resolution) for length in size)
+        rows, columns = source_of(inner_rows, size[0], height), source_of(inner_columns, size[1], width)
         needed = [frame[rows, columns] for frame in frames]
         pinned = torch.empty((len(frames), *needed[0].shape), dtype=torch.uint8, pin_memory=self._stream is not None)
         np.stack(needed, out=pinned.numpy())
@@ -104,8 +102,7 @@ class GpuStaging:
         # Rows first and by themselves, for pictures of bytes can't keep what goes beyond black and white in between.
         for lengths in ((height, size[1]), size):
             pictures = interpolate(pictures, size=lengths, mode="bicubic", antialias=True).round_().clamp_(0, 255)
-        cropped = pictures[:, :, centred(size[0], self._resolution), centred(size[1], self._resolution)]
-        return cropped.to(torch.uint8)
+        return pictures[:, :, inner_rows, inner_columns].to(torch.uint8)
 
 
 def _groups(frames: Sequence[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint8]]]:
