@@ -24,7 +24,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         lambda spec: spec.replace_attributes(code_version=versions[spec.key.to_user_string()]),
         [build_frame_indices(settings), build_clip_features(settings), build_text_match(settings)],
     )
-    gpu = GPUResource(
+    # At launch, so that a run's own configuration of it reaches the model too.
+    gpu = GPUResource.configure_at_launch(
         device_ids=str(settings.device_ids),
         precision=settings.precision,
         batch_size=settings.pipeline_options.batch_size,

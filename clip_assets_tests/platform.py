@@ -40,7 +40,11 @@ class Platform:
         self.settings = Settings(**{**self.settings.model_dump(), **settings})
 
     def materialize(
-        self, *keys: str, assets: list[str] | None = None, config: dict[str, Any] | None = None
+        self,
+        *keys: str,
+        assets: list[str] | None = None,
+        config: dict[str, Any] | None = None,
+        resources: dict[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """One run for one key, or for the range from the first to the last of several."""
         definitions = build_definitions(self.settings)
@@ -53,7 +57,10 @@ class Platform:
             asset_selection=[dg.AssetKey(asset) for asset in assets or ASSETS],
             partition_key=keys[0] if len(keys) == 1 else None,
             tags=several if len(keys) > 1 else None,
-            run_config={"ops": {asset: {"config": values} for asset, values in (config or {}).items()}},
+            run_config={
+                part: {name: {"config": values} for name, values in (configured or {}).items()}
+                for part, configured in (("ops", config), ("resources", resources))
+            },
             raise_on_error=False,
         )
 

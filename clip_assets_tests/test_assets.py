@@ -133,6 +133,14 @@ def test_run_config_overrides_the_settings_sampling_and_sentences(platform: Plat
     assert (match.texts, match.probabilities.shape) == (("one", "two", "three"), (4, 3))
 
 
+def test_run_config_of_the_gpu_reaches_the_model(platform: Platform) -> None:
+    platform.add("a.mp4")
+    assert platform.materialize("a.mp4").success
+    assert platform.store.manifest("clip_features", "a.mp4").parameters["precision"] == "fp32"
+    assert platform.materialize("a.mp4", resources={"gpu": {"precision": "bf16"}}).success
+    assert platform.store.manifest("clip_features", "a.mp4").parameters["precision"] == "bf16"
+
+
 def test_without_sentences_the_kinetics_classes_are_matched(platform: Platform) -> None:
     platform.change(pred_texts=None, extraction_total=1)
     platform.add("a.mp4")
