@@ -22,12 +22,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from clip.model import CLIP
 from videos import SIZES, video
 
 from clip_assets.core.allocator import keep_freed_memory
 from clip_assets.core.decoding import PipelineOptions, VideoJob
 from clip_assets.core.devices import available_cores, default_batch_size, resolve_precision
-from clip_assets.core.model import ClipModel, Precision, import_clip, load_model
+from clip_assets.core.model import ClipModel, Precision, load_model
 from clip_assets.core.pipeline import Extracted, extract_features
 from clip_assets.core.preprocess import Preprocess
 from clip_assets.core.records import FrameIndices
@@ -78,7 +79,7 @@ def random_model(name: str, folder: Path, device: str, precision: Precision | No
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(0)
-        torch.save(import_clip().model.CLIP(*ARCHITECTURES[name]).state_dict(), path)
+        torch.save(CLIP(*ARCHITECTURES[name]).state_dict(), path)
     return load_model("custom", checkpoint=path, weights_folder=folder, device=device, precision=precision)
 
 

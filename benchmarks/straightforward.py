@@ -13,18 +13,16 @@ import tempfile
 from pathlib import Path
 
 import av
+import clip
 import cv2
 import numpy as np
 import torch
 from PIL import Image
 
-from clip_assets.core.model import import_clip
-
 
 def main() -> None:
     """Write ``<stem>_clip.npy`` and ``<stem>_timestamps_ms.npy`` for each video."""
     checkpoint, output, batch_size, fps, *videos = sys.argv[1:]
-    clip = import_clip()
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     model = clip.model.build_model(dict(state)).float().eval()
     transform = clip.clip._transform(model.visual.input_resolution)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import clip
 import torch
-
-from clip_assets.core.model import import_clip
 
 
 def random_vit(path: Path, seed: int = 0) -> Path:
@@ -27,7 +26,7 @@ def random_network(seed: int, **vision: object) -> torch.nn.Module:
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        network = import_clip().model.CLIP(
+        network = clip.model.CLIP(
             embed_dim=48,
             context_length=77,
             vocab_size=49408,

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from clip_assets.core.checkpoints import read_state_dict, some, wrong_checkpoint
-from clip_assets.core.errors import ModelError, TextError
+from clip_assets.core.errors import ModelError
+from clip_assets.core.flops import image_flops
+from clip_assets.core.openai_clip import build_network, tokenize
 from clip_assets.core.weights import find_weights, weights_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from types import ModuleType
 
     import torch
     from clip.model import CLIP
@@ -90,7 +90,7 @@ class ClipModel:
         """
         import torch
 
-        tokens = _tokenize(texts, self.network.context_length)
+        tokens = tokenize(texts, self.network.context_length)
         features = np.empty((len(texts), self.embed_dim), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(texts), _TEXTS_PER_BATCH):
@@ -122,7 +122,7 @@ def load_model(
     """
     path = find_weights(name, checkpoint=checkpoint, folder=weights_folder)
     sha256 = weights_sha256(path)
-    network, image_flops = _build(path, device, precision)
+    network = _build(path, device, precision)
     if weights_sha256(path) != sha256:
         raise ModelError(f"The weights {path} were replaced while they were read. Load the model again.")
     logger.info("Loaded %s (%s) on %s in %s", name, path, device, precision)
@@ -134,33 +134,21 @@ def load_model(
         embed_dim=network.text_projection.shape[1],
         input_resolution=network.visual.input_resolution,
         logit_scale=math.exp(network.logit_scale.item()),
-        image_flops=image_flops,
+        image_flops=image_flops(network),
         network=network,
     )
 
 
-def import_clip() -> ModuleType:
-    """OpenAI's package, without the deprecation warning of the ``pkg_resources`` that it imports."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-        import clip
-    return clip
-
-
-def _build(path: Path, device: str, precision: Precision) -> tuple[CLIP, int]:
-    """The network on its device, its weights read once, straight into the run's precision; and its `image_flops`."""
+def _build(path: Path, device: str, precision: Precision) -> CLIP:
+    """The network on its device, its weights read once, straight into the run's precision."""
     import torch
 
     dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
     if precision not in dtypes:
         raise ModelError(f"Precision {precision!r} is not one of {', '.join(dtypes)}.")
-    clip = import_clip()
     state = read_state_dict(path)
-    sizes = _sizes(state, path)
-    with torch.device("meta"):
-        network = clip.model.CLIP(**sizes)
+    network = build_network(**_sizes(state, path))
     _check_against(network, state, path)
-    image_flops = _count_image_flops(network)
     fp32 = _norm_names(network) | {"logit_scale"}
     # Copies, because the file may be mapped, and a mapped file that someone overwrites ends the process.
     state = {
@@ -168,24 +156,13 @@ def _build(path: Path, device: str, precision: Precision) -> tuple[CLIP, int]:
         for key, value in state.items()
     }
     network.load_state_dict(state, assign=True)
-    # No parameter and no buffer, so load_state_dict leaves it on the meta device.
+    # No parameter and no buffer, so load_state_dict leaves it as it is.
     mask = network.build_attention_mask().to(device, dtypes[precision])
     for block in network.transformer.resblocks:
         block.attn_mask = mask
     if "visual.proj" not in state:  # a ResNet, whose convolutions run faster so
         network.visual.to(memory_format=torch.channels_last)
-    return network.eval().requires_grad_(False), image_flops
-
-
-def _count_image_flops(network: CLIP) -> int:
-    """Operations of a picture through a network that is on the meta device, where nothing is computed."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    side = network.visual.input_resolution
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network.encode_image(torch.empty(1, 3, side, side, device="meta"))
-    return counter.get_total_flops()
+    return network.eval().requires_grad_(False)
 
 
 def _sizes(state: Mapping[str, torch.Tensor], path: Path) -> dict[str, object]:
@@ -249,14 +226,3 @@ def _norm_names(network: CLIP) -> set[str]:
 
     norms = {name: module for name, module in network.named_modules() if isinstance(module, (BatchNorm2d, LayerNorm))}
     return {f"{name}.{key}" for name, module in norms.items() for key in module.state_dict()}
-
-
-def _tokenize(texts: Sequence[str], context_length: int) -> torch.Tensor:
-    """Tokens by OpenAI's tokenizer: int64 (N, longest), without the padding that all of them share."""
-    clip = import_clip()
-    # Each sentence is framed by a start and an end token.
-    counts = [len(clip.clip._tokenizer.encode(text)) + 2 for text in texts]
-    for text, count in zip(texts, counts, strict=True):
-        if count > context_length:
-            raise TextError(f"The text {text!r} has {count} tokens; the model takes at most {context_length}.")
-    return clip.tokenize(list(texts), context_length)[:, : max(counts, default=0)]

@@ -83,10 +83,9 @@ class Preprocess:
 
     def _resize_pil(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         from PIL import Image
-        from torchvision.transforms import InterpolationMode
-        from torchvision.transforms import functional as transforms
 
-        resized = transforms.resize(Image.fromarray(frame), [self.resolution], InterpolationMode.BICUBIC)
+        height, width = resized_size(frame.shape[0], frame.shape[1], self.resolution)
+        resized = Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC)
         return np.asarray(resized).transpose(2, 0, 1)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from clip_assets.core.classes import default_texts
 from clip_assets.core.decoding import VideoJob
 from clip_assets.core.errors import ClipAssetsError
-from clip_assets.core.model import import_clip, load_model
+from clip_assets.core.model import load_model
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
 from clip_assets.core.sampling import sample
 from clip_assets.core.video import probe
@@ -98,7 +98,7 @@ class Extraction:
     def _load_models(self) -> list[ClipModel]:
         """A replica for each device."""
         with interrupts_deferred():
-            import_clip()
+            import torch  # noqa: F401
         return [
             load_model(
                 self._settings.model_name,

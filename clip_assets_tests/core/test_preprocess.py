@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import clip
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from clip_assets.core.model import import_clip, load_model
+from clip_assets.core.model import load_model
 from clip_assets.core.preprocess import Preprocess, resized_size
 from clip_assets_tests.checkpoints import random_vit
 from clip_assets_tests.photograph import photograph
@@ -28,7 +29,7 @@ def noise(height: int, width: int) -> np.ndarray:
 
 
 def official(frame: np.ndarray, resolution: int) -> torch.Tensor:
-    return import_clip().clip._transform(resolution)(Image.fromarray(frame))
+    return clip.clip._transform(resolution)(Image.fromarray(frame))
 
 
 def horizontal_first(frame: np.ndarray, resolution: int) -> torch.Tensor:

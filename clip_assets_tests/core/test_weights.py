@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import clip
 import pytest
 
 from clip_assets.core import weights
 from clip_assets.core.errors import ModelError
-from clip_assets.core.model import import_clip
 from clip_assets.core.weights import MODEL_NAMES, OPENAI_URLS, ensure_weights, find_weights, weights_sha256
 
 CONTENT = b"weights" * 300_000
@@ -66,7 +66,7 @@ def publisher(monkeypatch):
 
 
 def test_names_and_urls_are_those_of_openais_package():
-    assert dict(OPENAI_URLS) == import_clip().clip._MODELS
+    assert dict(OPENAI_URLS) == clip.clip._MODELS
 
 
 def test_unknown_name_lists_the_available_ones(tmp_path):

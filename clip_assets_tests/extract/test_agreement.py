@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import av
+import clip
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from clip_assets.core.model import import_clip
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_network
 from clip_assets_tests.extract.conftest import Extract
@@ -36,7 +36,6 @@ def test_features_and_probabilities_are_those_of_clips_own_code(workdir: Path, e
     outcome = extract("checkpoint=random.pth", "on_extraction=save_numpy", "c.mp4", *texts)
     assert outcome.code == 0, outcome.err
 
-    clip = import_clip()
     transform = clip.clip._transform(224)
     with torch.no_grad():
         expected = network.encode_image(torch.stack([transform(image) for image in frames_of(workdir / "c.mp4")]))
