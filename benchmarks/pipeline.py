@@ -26,13 +26,14 @@ from clip.model import CLIP
 from videos import SIZES, video
 
 from clip_assets.core.allocator import keep_freed_memory
-from clip_assets.core.decoding import PipelineOptions, VideoJob
+from clip_assets.core.decoding import FRAMES_PER_MESSAGE, PipelineOptions, VideoJob
 from clip_assets.core.devices import available_cores, default_batch_size, resolve_precision
 from clip_assets.core.model import ClipModel, Precision, load_model
 from clip_assets.core.pipeline import Extracted, extract_features
 from clip_assets.core.preprocess import Preprocess
 from clip_assets.core.records import FrameIndices
 from clip_assets.core.sampling import Sampling, sample
+from clip_assets.core.staging import CpuStaging
 from clip_assets.core.video import decode, probe
 
 # The arguments of OpenAI's CLIP: embed_dim, image_resolution, vision_layers, vision_width, vision_patch_size,
@@ -148,10 +149,18 @@ def decode_only(jobs: list[VideoJob], videos_at_once: int | None = None) -> int:
 
 
 def preprocess_only(model: ClipModel, pixels: list[np.ndarray], count: int) -> int:
-    """Frames resized and cropped on the CPU."""
+    """Frames resized and cropped on the CPU, as decoding threads do it: a message's worth after the other."""
     preprocess = Preprocess(model.input_resolution)
-    on_each_core(lambda number: preprocess.resize_crop(pixels[number % len(pixels)]), count)
-    return count
+
+    def message(_: int) -> None:
+        staging = CpuStaging(preprocess)
+        for number in range(FRAMES_PER_MESSAGE):
+            staging.add(pixels[number % len(pixels)])
+        staging.take()
+
+    messages = max(1, count // FRAMES_PER_MESSAGE)
+    on_each_core(message, messages)
+    return messages * FRAMES_PER_MESSAGE
 
 
 def encode_only(model: ClipModel, batch: torch.Tensor, count: int) -> int:

@@ -41,19 +41,22 @@ class Preprocess:
     resolution: int
     method: Literal["fast", "reference"] = "fast"
 
-    def resize_crop(self, frame: NDArray[np.uint8]) -> torch.Tensor:
-        """One frame, resized and cropped: uint8 (3, R, R), contiguous.
+    def resize_crop(self, frames: NDArray[np.uint8]) -> torch.Tensor:
+        """Frames, resized and cropped: uint8 (..., 3, R, R), contiguous.
 
         Args:
-            frame: uint8 (H, W, 3), RGB. Quickest if contiguous and writeable; any other is copied first.
+            frames: One or more of a size, uint8 (..., H, W, 3), RGB. Quickest if contiguous and writeable; any other
+                array is copied first.
         """
         import torch
 
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-            raise ValueError(f"A frame is uint8 (height, width, 3); got {frame.dtype} {frame.shape}.")
-        resized = self._resize_torch(frame) if self.method == "fast" else self._resize_pil(frame)
-        rows, columns = (centred(length, self.resolution) for length in resized.shape[1:])
-        return torch.from_numpy(np.ascontiguousarray(resized[:, rows, columns]))
+        if frames.dtype != np.uint8 or frames.ndim < 3 or frames.shape[-1] != 3 or frames.size == 0:
+            raise ValueError(f"A frame is uint8 (height, width, 3); got {frames.dtype} {frames.shape}.")
+        flat = frames.reshape(-1, *frames.shape[-3:])
+        resized = self._resize_torch(flat) if self.method == "fast" else self._resize_pil(flat)
+        rows, columns = (centred(length, self.resolution) for length in resized.shape[-2:])
+        cropped = np.ascontiguousarray(resized[..., rows, columns])
+        return torch.from_numpy(cropped.reshape(*frames.shape[:-3], *cropped.shape[1:]))
 
     def normalise(
         self, batch: torch.Tensor, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
@@ -68,25 +71,27 @@ class Preprocess:
         mean, std = _mean_and_std(device)
         return pixels.sub_(mean).div_(std).to(dtype or torch.float32)
 
-    def _resize_torch(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _resize_torch(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Frames (N, H, W, 3), resized: (N, 3, height, width)."""
         import torch
         from torch.nn.functional import interpolate
 
-        # As a channels_last view of (1, 3, H, W), the frame's own memory goes into the vectorised uint8 kernel. NumPy
+        # As a channels_last view of (N, 3, H, W), the frames' own memory goes into the vectorised uint8 kernel. NumPy
         # makes the views: each of torch's operations lets another thread take Python over, and waits for it after.
-        if not (frame.flags.c_contiguous and frame.flags.writeable):
-            frame = frame.copy()
-        picture = torch.from_numpy(frame.transpose(2, 0, 1)[np.newaxis])
-        size = resized_size(frame.shape[0], frame.shape[1], self.resolution)
-        resized: NDArray[np.uint8] = interpolate(picture, size=size, mode="bicubic", antialias=True).numpy()[0]
+        if not (frames.flags.c_contiguous and frames.flags.writeable):
+            frames = frames.copy()
+        pictures = torch.from_numpy(frames.transpose(0, 3, 1, 2))
+        size = resized_size(frames.shape[1], frames.shape[2], self.resolution)
+        resized: NDArray[np.uint8] = interpolate(pictures, size=size, mode="bicubic", antialias=True).numpy()
         return resized
 
-    def _resize_pil(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _resize_pil(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """As `_resize_torch`."""
         from PIL import Image
 
-        height, width = resized_size(frame.shape[0], frame.shape[1], self.resolution)
-        resized = Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC)
-        return np.asarray(resized).transpose(2, 0, 1)
+        height, width = resized_size(frames.shape[1], frames.shape[2], self.resolution)
+        resized = (Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC) for frame in frames)
+        return np.stack([np.asarray(picture) for picture in resized]).transpose(0, 3, 1, 2)
 
 
 @functools.cache  # since an upload to a GPU waits for what it computes

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from clip_assets.core.preprocess import Preprocess
 
 
+# Small pictures are resized together: what a call takes by itself is a third of a 320x240 picture's time. The copy
+# that puts them together takes more than it saves from 1280x720 on.
+_BYTES_TOGETHER = 2**20
+
 _RESIZED_TOGETHER = 8
 
 
@@ -38,22 +42,34 @@ def make_staging(preprocess: Preprocess, device: str) -> Staging:
 
 
 class CpuStaging:
-    """Frames are resized as they come, while the processor's cache has them."""
+    """Frames are resized as they come, while the processor's cache has them; small ones a few together."""
 
     def __init__(self, preprocess: Preprocess) -> None:
         self._preprocess = preprocess
+        self._frames: list[NDArray[np.uint8]] = []
         self._pixels: list[Tensor] = []
 
     def add(self, frame: NDArray[np.uint8]) -> None:
         """See `Staging`."""
-        self._pixels.append(self._preprocess.resize_crop(frame))
+        if self._frames and frame.shape != self._frames[0].shape:
+            self._resize()
+        self._frames.append(frame)
+        if len(self._frames) * frame.nbytes >= _BYTES_TOGETHER:
+            self._resize()
 
     def take(self) -> Tensor:
         """See `Staging`."""
         import torch
 
+        if self._frames:
+            self._resize()
         pixels, self._pixels = self._pixels, []
-        return torch.stack(pixels)
+        return torch.cat(pixels)
+
+    def _resize(self) -> None:
+        frames, self._frames = self._frames, []
+        together = np.stack(frames) if len(frames) > 1 else frames[0][np.newaxis]
+        self._pixels.append(self._preprocess.resize_crop(together))
 
 
 class GpuStaging:

@@ -110,6 +110,14 @@ def test_result_is_contiguous_and_shares_no_memory_with_the_frame(method, height
 
 
 @pytest.mark.parametrize("method", ["fast", "reference"])
+def test_frames_together_give_the_result_of_each_alone(method):
+    preprocess = Preprocess(64, method)
+    frames = [photograph(90, 120, seed) for seed in range(3)]
+    alone = torch.stack([preprocess.resize_crop(frame) for frame in frames])
+    assert torch.equal(preprocess.resize_crop(np.stack(frames)), alone)
+
+
+@pytest.mark.parametrize("method", ["fast", "reference"])
 @pytest.mark.filterwarnings("error")
 def test_frames_in_unusual_memory_give_the_same_result(method):
     preprocess = Preprocess(64, method)

@@ -26,10 +26,11 @@ def assert_equal_to_preprocess(staging: Staging, frames: list[np.ndarray], level
     assert (taken.cpu().int() - expected.int()).abs().max() <= levels
 
 
-def test_on_cpus_frames_are_resized_as_preprocess_does_and_taken_once() -> None:
+@pytest.mark.parametrize("size", [(90, 120), (240, 320), (720, 1280)])
+def test_on_cpus_frames_are_resized_as_preprocess_does_and_taken_once(size: tuple[int, int]) -> None:
     staging = CpuStaging(Preprocess(64))
-    assert_equal_to_preprocess(staging, [photograph(90, 120, 0), photograph(90, 120, 1)], levels=0)
-    assert_equal_to_preprocess(staging, [photograph(90, 120, 2)], levels=0)
+    assert_equal_to_preprocess(staging, [photograph(*size, seed) for seed in range(7)], levels=0)
+    assert_equal_to_preprocess(staging, [photograph(*size, 7)], levels=0)
 
 
 @device
@@ -40,11 +41,16 @@ def test_the_gpus_arithmetic_is_within_a_grey_level_of_the_cpus(device: str, siz
     assert_equal_to_preprocess(staging, [photograph(*size, 3)], levels=1)
 
 
+CHANGING = [photograph(*size, seed) for seed, size in enumerate([(90, 120)] * 9 + [(120, 90)] + [(90, 120)] * 2)]
+
+
+def test_frames_whose_size_changes_midway_keep_their_order() -> None:
+    assert_equal_to_preprocess(CpuStaging(Preprocess(64)), CHANGING, levels=0)
+
+
 @device
-def test_frames_whose_size_changes_midway_keep_their_order(device: str) -> None:
-    sizes = [(90, 120)] * 9 + [(120, 90)] + [(90, 120)] * 2
-    frames = [photograph(*size, seed) for seed, size in enumerate(sizes)]
-    assert_equal_to_preprocess(GpuStaging(64, device), frames, levels=1)
+def test_frames_whose_size_changes_midway_keep_their_order_on_gpus(device: str) -> None:
+    assert_equal_to_preprocess(GpuStaging(64, device), CHANGING, levels=1)
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
