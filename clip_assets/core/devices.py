@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MOST_TOGETHER = 256
+_GPU_BATCH = 256
 
 # As many operations as take a core about half a second: 9 pictures of ViT-B/32, 6 of RN50.
 _CPU_BATCH_FLOPS = 80_000_000_000
+_CPU_BATCH_MOST = 128
 
 
 def resolve_devices(device_ids: Literal["auto", "cpu"] | Sequence[int | Literal["cpu"]]) -> tuple[str, ...]:
@@ -65,8 +66,8 @@ def default_batch_size(devices: Sequence[str], image_flops: int) -> int:
         image_flops: Floating-point operations that a picture takes.
     """
     if all(device.startswith("cuda") for device in devices):
-        return _MOST_TOGETHER
-    return min(max(_CPU_BATCH_FLOPS // image_flops, 1), _MOST_TOGETHER)
+        return _GPU_BATCH
+    return min(max(_CPU_BATCH_FLOPS // image_flops, 1), _CPU_BATCH_MOST)
 
 
 def available_cores() -> int:

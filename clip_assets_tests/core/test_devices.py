@@ -65,7 +65,7 @@ def test_auto_precision_is_half_on_gpus_alone(asked: str, on: tuple[str, ...], e
     [
         (("cpu",), 8_800_000_000, 9),
         (("cpu",), 382_000_000_000, 1),
-        (("cpu", "cpu"), 14_000_000, 256),
+        (("cpu", "cpu"), 14_000_000, 128),
         (("cuda:0", "cpu"), 8_800_000_000, 9),
         (("cuda:0", "cuda:1"), 8_800_000_000, 256),
     ],
