@@ -133,8 +133,8 @@ def stage_inputs(
     preprocess = Preprocess(model.input_resolution)
     with decode(path, np.unique(frames.indices)[:8]) as stream:
         pixels = [frame.rgb for frame in stream]
-    prepared = [preprocess.resize_crop(frame) for frame in pixels]
-    return pixels, torch.stack([prepared[number % len(prepared)] for number in range(batch_size)])
+    prepared = preprocess.resize_crop(np.stack(pixels))
+    return pixels, prepared[torch.arange(batch_size) % len(prepared)]
 
 
 def decode_only(jobs: list[VideoJob], videos_at_once: int | None = None) -> int:

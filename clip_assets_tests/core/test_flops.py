@@ -1,11 +1,15 @@
 """The work of a picture, against torch's own counter."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from clip.model import CLIP
 from torch.utils.flop_counter import FlopCounterMode
 
 from clip_assets.core.flops import image_flops
+from clip_assets.core.model import load_model
+from clip_assets_tests.checkpoints import random_resnet
 
 TEXT = (77, 49408, 512, 8, 2)
 
@@ -28,3 +32,15 @@ def test_what_torch_counts(sizes: tuple) -> None:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network.eval().encode_image(picture)
     assert image_flops(network) == pytest.approx(counter.get_total_flops(), rel=1e-3)
+
+
+def test_vit_b_32s_is_the_published_one() -> None:
+    """4.4 G multiply-accumulates."""
+    with torch.device("meta"):
+        network = CLIP(512, 224, 12, 768, 32, *TEXT)
+    assert image_flops(network) == pytest.approx(2 * 4.4e9, rel=0.01)
+
+
+def test_a_loaded_model_knows_it(tmp_path: Path) -> None:
+    model = load_model("custom", checkpoint=random_resnet(tmp_path / "resnet.pth"), weights_folder=tmp_path)
+    assert model.image_flops == image_flops(model.network) > 0

@@ -299,7 +299,6 @@ def test_two_replicas_give_the_features_of_one_and_share_the_videos(extract: Ext
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_gives_the_features_of_the_cpu_within_half_precision(extract: Extract) -> None:
     extract("on_extraction=save_numpy", "output_path=cpu", "a.mp4")
     assert extract("on_extraction=save_numpy", "output_path=cuda", "device_ids=[0]", "a.mp4").code == 0
