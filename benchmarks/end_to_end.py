@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from pipeline import ARCHITECTURES, random_model
-from videos import SIZES, video
 
 from clip_assets.demo import demo_checkpoint
+from pipeline import ARCHITECTURES, random_model
+from videos import SIZES, video
 
 SCRIPT = Path(__file__).parent / "straightforward.py"
 

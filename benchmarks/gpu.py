@@ -27,8 +27,6 @@ from unittest import mock
 
 import numpy as np
 import torch
-from pipeline import ARCHITECTURES, clocked, decode_only, random_model, together
-from videos import video
 
 from clip_assets.core import decoding
 from clip_assets.core.decoding import PipelineOptions, VideoJob
@@ -36,6 +34,8 @@ from clip_assets.core.devices import available_cores
 from clip_assets.core.model import ClipModel
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import DecodedFrame, probe
+from pipeline import ARCHITECTURES, clocked, decode_only, random_model, together
+from videos import video
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 

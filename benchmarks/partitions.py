@@ -24,10 +24,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-from sensor_tick import make_library
 
 from clip_assets.instance import register, registered
 from clip_assets.partitions import videos_partitions
+from sensor_tick import make_library
 
 STATUSES = """
 { assetNodeOrError(assetKey: {path: ["text_match"]}) { ... on AssetNode {

@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from clip.model import CLIP
-from videos import SIZES, video
 
 from clip_assets.core.allocator import keep_freed_memory
 from clip_assets.core.decoding import FRAMES_PER_MESSAGE, PipelineOptions, VideoJob
@@ -35,6 +34,7 @@ from clip_assets.core.records import FrameIndices
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.staging import CpuStaging
 from clip_assets.core.video import decode, probe
+from videos import SIZES, video
 
 # The arguments of OpenAI's CLIP: embed_dim, image_resolution, vision_layers, vision_width, vision_patch_size,
 # context_length, vocab_size, transformer_width, transformer_heads, transformer_layers.

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
-from videos import write
 
 from clip_assets.core.decoding import VideoJob
 from clip_assets.core.model import load_model
@@ -29,6 +28,7 @@ from clip_assets.definitions import build_definitions
 from clip_assets.instance import register
 from clip_assets.partitions import partition_tags
 from clip_assets.settings import Settings
+from videos import write
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
