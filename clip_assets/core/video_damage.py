@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-    from clip_assets.core.video_probe import Demuxed
+    from clip_assets.core.video_demux import Demuxed
 
 # Containers whose header states how long the whole file is.
 HEADER_STATES_DURATION = ("matroska,webm", "flv", "asf")

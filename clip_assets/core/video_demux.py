@@ -1,0 +1,104 @@
+"""What the packets of a container say: one pass over the file, that decodes no more than one frame."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from clip_assets.core.video_container import packets_of
+from clip_assets.core.video_nal import NalFormat
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+NO_TIME = -(2**63)
+
+
+@dataclass
+class Demuxed:
+    """What the packets of the video stream say; times in ticks.
+
+    Attributes:
+        pts: Of each packet that isn't discarded, in decoding order; NO_TIME where the container has none.
+        dts: Decoding time of every packet that has one.
+        key_pts: Of those marked as key frames.
+        discarded: Number of packets that are decoded and never shown.
+        corrupt: Number of packets marked as corrupt by the demuxer.
+        broken: Number of packets whose parts reach beyond their end.
+        starts_with_key: Whether the very first packet is marked as a key frame.
+        first_frame: The first that could be decoded.
+        ends: When the last packet of each stream ends, by the stream's index.
+        error: Why reading broke off; empty when it reached the end.
+    """
+
+    pts: array[int] = field(default_factory=lambda: array("q"))
+    dts: array[int] = field(default_factory=lambda: array("q"))
+    key_pts: array[int] = field(default_factory=lambda: array("q"))
+    discarded: int = 0
+    corrupt: int = 0
+    broken: int = 0
+    starts_with_key: bool = False
+    first_frame: VideoFrame | None = None
+    ends: dict[int, int] = field(default_factory=dict)
+    error: str = ""
+
+
+def demux(container: InputContainer, stream: VideoStream) -> Demuxed:
+    """Read every packet of a container that was just opened, decoding no further than the first frame.
+
+    Args:
+        container: The file; read to its end, or to where it breaks off.
+        stream: Its video stream.
+    """
+    import av
+
+    stream.codec_context.thread_count = 1  # so that the first frame doesn't wait for those of other threads
+    nal = NalFormat.of(stream.codec_context)
+    seen = Demuxed()
+    try:
+        for packet in packets_of(container):
+            _note_end(seen, packet)
+            if packet.stream is stream:
+                _note(seen, packet, nal)
+    except av.FFmpegError as error:
+        seen.error = error.strerror or str(error)
+    if seen.first_frame is None:
+        _decode_first(seen, stream, None)
+    return seen
+
+
+def _note_end(seen: Demuxed, packet: Packet[Any]) -> None:
+    time = packet.pts if packet.pts is not None else packet.dts
+    if time is not None:
+        end = time + (packet.duration or 0)
+        seen.ends[packet.stream_index] = max(seen.ends.get(packet.stream_index, end), end)
+
+
+def _note(seen: Demuxed, packet: Packet[VideoStream], nal: NalFormat) -> None:
+    if seen.first_frame is None:
+        _decode_first(seen, packet.stream, packet)
+    if not seen.pts and not seen.discarded:
+        seen.starts_with_key = packet.is_keyframe
+    if packet.dts is not None:
+        seen.dts.append(packet.dts)
+    if packet.is_discard:
+        seen.discarded += 1
+        return
+    seen.broken += not nal.is_whole(packet)
+    seen.pts.append(NO_TIME if packet.pts is None else packet.pts)
+    seen.corrupt += packet.is_corrupt
+    if packet.is_keyframe and packet.pts is not None:
+        seen.key_pts.append(packet.pts)
+
+
+def _decode_first(seen: Demuxed, stream: VideoStream, packet: Packet[VideoStream] | None) -> None:
+    import av
+
+    try:
+        seen.first_frame = next(iter(stream.decode(packet)), None)
+    except av.FFmpegError:
+        return
