@@ -3,6 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := ./$(VENV)/bin
+CONSTRAINTS := --constraint constraints.txt --constraint constraints-dev.txt
+
+# TORCH=cpu takes PyTorch's build without CUDA, from PyTorch's own index (with uv alone); TORCH=cu130 that of a CUDA.
+UV_FLAGS := $(if $(TORCH),--torch-backend=$(TORCH))
 
 # The Dagster instance that stays: what was materialized, and the partitions.
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
@@ -41,19 +45,29 @@ format: $(VENV)/.installed-lint  ## put the code into its one format
 clean:  ## remove the environment, the Dagster instance and caches; videos/ and output/ stay
 	rm -rf $(VENV) .dagster_home build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
-$(VENV)/bin/python:
+# Its last line is the stamp: an environment that was left half-made is made again.
+$(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 		{ echo "clip_assets needs Python 3.11 to 3.13; name one: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml constraints.txt
-	@echo "Installing into $(VENV): a few minutes, several GB ..."
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@echo "Making the environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv || echo "uv can't be had; installing with pip"
 	@touch $@
 
-$(VENV)/.installed-%: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+# uv where it can be had, since pip takes several times as long; both go on where an interrupted download left off.
+define install
+	@echo "Installing $(1) into $(VENV): about 6 GB with CUDA's libraries"
+	@uv=$$(command -v uv || command -v $(BIN)/uv) && \
+		VIRTUAL_ENV=$(VENV) "$$uv" pip install $(UV_FLAGS) $(CONSTRAINTS) --editable '$(1)' || \
+		{ [ -z "$$uv" ] && $(BIN)/python -m pip install $(CONSTRAINTS) --editable '$(1)'; }
 	@touch $@
+endef
+
+$(VENV)/.installed: $(VENV)/.made setup.cfg pyproject.toml constraints.txt
+	$(call install,.)
+
+$(VENV)/.installed-%: $(VENV)/.installed constraints-dev.txt
+	$(call install,.[$*])
 
 .dagster_home/dagster.yaml: dagster.yaml
 	@mkdir -p .dagster_home
