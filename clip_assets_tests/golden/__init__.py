@@ -1,0 +1,1 @@
+"""Results as an earlier version stored them, and the script that made them."""

@@ -1,0 +1,83 @@
+"""Make `videos/` and `output/` beside this file: what commit 782035e, which had schema 1, stored of five small videos.
+
+Run once, at that commit, and never again; tests read what it left. From the repository's root::
+
+    git worktree add /tmp/before 782035e
+    cp -r clip_assets_tests/golden /tmp/before/clip_assets_tests/
+    cd /tmp/before && PYTHONPATH=. python -m clip_assets_tests.golden.make
+    cp -r /tmp/before/clip_assets_tests/golden <the repository>/clip_assets_tests/
+
+PyAV 18.1.0, numpy 2.4.6, torch 2.15.0 on a CPU.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import av
+import dagster as dg
+
+from clip_assets.definitions import build_definitions
+from clip_assets.instance import register
+from clip_assets.settings import Settings
+from clip_assets_tests.corpus import X264, Recipe, _encode, truncated, write
+
+HERE = Path(__file__).parent
+TEXTS = ["a photo of a red circle", "a photo of a blue square"]
+FORMATS = {
+    "plain.mp4": "numpy",
+    "pickled.mp4": "pickle",
+    "wide_pixels.mp4": "numpy",
+    "jump.ts": "numpy",
+    "torn.mp4": "numpy",
+}
+"""The format in which each video's results are stored."""
+
+
+def golden_settings(videos: Path, output: Path, form: str = "numpy") -> Settings:
+    """The deployment's settings: every frame, the demo model, damaged videos kept, no pictures."""
+    return Settings(
+        videos=videos,
+        output=str(output),
+        format=form,
+        model_name="demo",
+        device_ids="cpu",
+        precision="fp32",
+        on_damage="keep",
+        pictures="off",
+        pred_texts=TEXTS,
+    )
+
+
+def write_videos(folder: Path) -> None:
+    """A plain video, twice; one with pixels twice as wide as tall; one whose clock jumps an hour; a torn one."""
+    folder.mkdir()
+    few = Recipe(options=X264, frames=6, size=(64, 64))
+    write(folder / "plain.mp4", few)
+    shutil.copyfile(folder / "plain.mp4", folder / "pickled.mp4")
+    wide = Recipe(options={**X264, "x264-params": "sar=2/1"}, frames=6, size=(32, 64))
+    write(folder / "wide_pixels.mp4", wide)
+    jumping = Recipe(options=X264, frames=6, size=(64, 64), ticks=[0, 1, 2, 90_000, 90_001, 90_002])
+    with av.open(str(folder / "jump.ts"), "w") as output:
+        _, packets = _encode(jumping, output)
+        output.mux(packets)
+    truncated(folder / "torn.mp4", index_in_front=True)
+
+
+def main() -> None:
+    """Write the videos and materialize the three assets of each."""
+    for name in ("videos", "output"):
+        shutil.rmtree(HERE / name, ignore_errors=True)
+    write_videos(HERE / "videos")
+    with dg.DagsterInstance.ephemeral() as instance:
+        register(instance, HERE / "videos", [HERE / "videos"])
+        for key, form in FORMATS.items():
+            settings = golden_settings(HERE / "videos", HERE / "output", form)
+            job = build_definitions(settings).resolve_implicit_global_asset_job_def()
+            assets = [dg.AssetKey(asset) for asset in ("frame_indices", "clip_features", "text_match")]
+            job.execute_in_process(instance=instance, asset_selection=assets, partition_key=key)
+
+
+if __name__ == "__main__":
+    main()
