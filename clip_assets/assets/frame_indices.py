@@ -84,7 +84,9 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
                     summary = _summary(source, frames, time.perf_counter() - began)
                     pictures = []
                     if settings.pictures == "on":
-                        pictures = draw(context.log, key, partial(sampled_frames, source, frames))
+                        pictures = draw(
+                            context.log, key, partial(sampled_frames, source, frames, settings.video_timeout)
+                        )
                     yield Computed(key, frames, wanted[key], summary, pictures)
                 progress.add_video()
 

@@ -10,6 +10,7 @@ from clip_assets.core.pictures import Picture
 from clip_assets.core.pictures.analysis import changes, self_similarity, spread, standing_out, strongest
 from clip_assets.core.pictures.plots import COLOURS, change_plot, probability_plot, similarity_plot
 from clip_assets.core.pictures.sheets import MAX_THUMBNAILS, contact_sheet, enlarged, thumbnails
+from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,14 +25,21 @@ MAX_CUTS = 12
 _SIMILARITY_CELLS = 128
 
 
-def sampled_frames(video: VideoProbe, frames: FrameIndices) -> Picture:
+def sampled_frames(
+    video: VideoProbe, frames: FrameIndices, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+) -> Picture:
     """A contact sheet of the sampled frames: the time and the index of each.
+
+    Args:
+        video: The video.
+        frames: The sampled frames.
+        timeout_seconds: The longest that one read may take.
 
     Raises:
         VideoError: The video isn't there any more, or reading takes too long.
     """
     shown = spread(len(frames.indices), MAX_THUMBNAILS)
-    pictures = thumbnails(video, np.unique(frames.indices[shown]))
+    pictures = thumbnails(video, np.unique(frames.indices[shown]), timeout_seconds)
     cells = [
         (pictures.get(int(frames.indices[row])), (f"{frames.timestamps_ms[row] / 1000:.2f} s, #{frames.indices[row]}",))
         for row in shown
