@@ -49,7 +49,7 @@ def feature_rows(summary: Mapping[str, Any]) -> Rows:
         ("damage", summary["damage"]),
         ("norms", f"{low:g} to {high:g}, mean {mean:g}"),
         ("change over time", summary["change"]),
-        ("cuts, or where it changes most", cuts or "none stands out"),
+        ("cuts", cuts or "none"),
     ]
 
 

@@ -13,10 +13,11 @@ from clip_assets.assets.common import ForceConfig, draw, numbers, table, want_ea
 from clip_assets.core.decoding import PipelineOptions, VideoJob
 from clip_assets.core.errors import ClipAssetsError, VideoChangedError
 from clip_assets.core.model import ClipModel
-from clip_assets.core.pictures.analysis import changes, sparkline, standing_out
+from clip_assets.core.pictures.analysis import changes, sparkline
 from clip_assets.core.pictures.kept import KEPT_FRAMES, kept_sheet
 from clip_assets.core.pictures.results import MAX_CUTS, change_over_time, similarity_over_time
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
+from clip_assets.core.shots import cuts
 from clip_assets.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, speed_rows
 from clip_assets.io_managers import StoredResults
 from clip_assets.progress import ProgressLog
@@ -133,7 +134,7 @@ def _summary(extracted: Extracted, models: Sequence[ClipModel], options: Pipelin
         "frames_per_second": frames / seconds.elapsed,
         "norms": [round(float(norm), 3) for norm in (norms.min(), norms.mean(), norms.max())],
         "change": sparkline(change, 60, 0.0, float(change.max(initial=0.0))),
-        "cuts_seconds": (features.timestamps_ms[1:][standing_out(change, MAX_CUTS)] / 1000).tolist(),
+        "cuts_seconds": (features.timestamps_ms[cuts(features.clip, MAX_CUTS)] / 1000).tolist(),
     }
 
 

@@ -138,7 +138,30 @@ class TextMatch:
     timestamps_ms: NDArray[np.float64]
 
 
-Record = FrameIndices | ClipFeatures | TextMatch
+@dataclass(frozen=True, eq=False)
+class Shots:
+    """Stretches of a video's rows that look alike, in order; together they cover all rows.
+
+    Attributes:
+        means: float16 (S, D), the mean of the shot's unit features, itself of norm 1.
+        first_rows: int64 (S,), the shot's first row in the features.
+        last_rows: int64 (S,), its last row.
+        from_ms: float64 (S,), midway to the sample before; 0 for the first shot.
+        to_ms: float64 (S,), midway to the sample after; the video's duration for the last shot.
+        typical_rows: int64 (S,), the row that is most like the shot's mean.
+        video: float16 (D,), the mean of all unit features, itself of norm 1.
+    """
+
+    means: NDArray[np.float16]
+    first_rows: NDArray[np.int64]
+    last_rows: NDArray[np.int64]
+    from_ms: NDArray[np.float64]
+    to_ms: NDArray[np.float64]
+    typical_rows: NDArray[np.int64]
+    video: NDArray[np.float16]
+
+
+Record = FrameIndices | ClipFeatures | TextMatch | Shots
 
 RECORD_TYPES: Mapping[str, type[Record]] = {
     "frame_indices": FrameIndices,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clip_assets.core.matching import text_parameters
-from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
+from clip_assets.core.records import ClipFeatures, FrameIndices, Shots, TextMatch
+from clip_assets.core.shots import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,7 @@ FROZEN_FRAMES = 5
 """So many different frames with the very same feature are worth a look at their pictures."""
 
 _SUM_TOLERANCE = 1e-9
+_FLOAT16_TOLERANCE = 2e-3
 _ROUNDING = 4e-15
 
 
@@ -120,6 +122,38 @@ def match_findings(match: TextMatch, parameters: Mapping[str, Any]) -> Iterator[
     yield Finding(
         "SHA-256 of the sentences", str(sentences), parameters["texts_sha256"], sentences == parameters["texts_sha256"]
     )
+
+
+def shot_findings(shots: Shots, features: ClipFeatures) -> Iterator[Finding]:
+    """Look at the shots of a video.
+
+    Args:
+        shots: As stored.
+        features: What they were made of.
+    """
+    rows, count = len(features.clip), len(shots.first_rows)
+    lengths = {len(part) for part in (shots.means, shots.last_rows, shots.from_ms, shots.to_ms, shots.typical_rows)}
+    yield Finding("shots", f"{count}", "1 or more, each with all there is of it", lengths == {count} and count > 0)
+    begin, end = np.append(shots.first_rows, rows), np.insert(shots.last_rows + 1, 0, 0)
+    whole = len(begin) == len(end) and bool((begin == end).all() and (np.diff(begin) > 0).all())
+    covered = int((shots.last_rows - shots.first_rows + 1).sum())
+    yield Finding("rows in shots", f"{covered}", f"each of {rows} in one, in order", whole)
+    yield _within("shot times (ms)", np.insert(shots.to_ms, 0, 0.0), 0.0, math.inf, strictly=True)
+    joined = lengths == {count} and bool((shots.from_ms == np.insert(shots.to_ms[:-1], 0, 0.0)[:count]).all())
+    yield Finding("shots that begin where the one before ends", "all" if joined else "not all", "all", joined)
+    if not whole or lengths != {count}:
+        return
+    unit = unit_rows(features.clip)
+    typical = bool(((shots.first_rows <= shots.typical_rows) & (shots.typical_rows <= shots.last_rows)).all())
+    yield Finding("typical rows", "inside" if typical else "outside of their shots", "inside", typical)
+    means = unit_rows(np.add.reduceat(unit, shots.first_rows, axis=0))
+    for what, stored, expected in (
+        ("a shot's mean", shots.means, means),
+        ("the video's vector", shots.video, unit_rows(unit.sum(axis=0))),
+    ):
+        apart = float(np.abs(stored - expected).max()) if stored.shape == expected.shape else math.inf
+        fits = apart <= _FLOAT16_TOLERANCE
+        yield Finding(f"{what}: furthest from that of its rows", f"{apart:.2g}", f"{_FLOAT16_TOLERANCE:g}", fits)
 
 
 def _within(what: str, values: NDArray[Any], low: float, high: float, *, strictly: bool) -> Finding:

@@ -13,11 +13,6 @@ if TYPE_CHECKING:
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
-OUTLIER_DEVIATIONS = 6.0
-"""How many (robust) standard deviations a change is above the median where it stands out."""
-SMALLEST_CUT = 0.02
-"""The least change that stands out; the noise of a still picture stays below."""
-
 
 def spread(count: int, limit: int) -> NDArray[np.int64]:
     """At most ``limit`` of ``count`` positions, int64, evenly spread, the first and the last among them."""
@@ -58,21 +53,6 @@ def changes(clip: ArrayLike) -> NDArray[np.float64]:
     """1 - cosine of each sampled frame with the one before, float64 (T - 1,)."""
     embeddings = _embeddings(clip)
     return 1.0 - np.einsum("td,td->t", embeddings[1:], embeddings[:-1], dtype=np.float64)
-
-
-def standing_out(change: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
-    """The changes that stand out from the others, as cuts do: int64, ascending, at most the ``limit`` largest.
-
-    Those above the median by `OUTLIER_DEVIATIONS` of the standard deviation that the median absolute deviation tells
-    (times 1.4826, as for a normal distribution), and by `SMALLEST_CUT`.
-    """
-    if len(change) == 0:
-        return np.empty(0, dtype=np.int64)
-    excess = change - np.median(change)
-    deviation = 1.4826 * np.median(np.abs(excess))
-    found = np.flatnonzero(excess > max(OUTLIER_DEVIATIONS * deviation, SMALLEST_CUT))
-    largest = found[np.argsort(-change[found], kind="stable")[:limit]]
-    return np.sort(largest)
 
 
 def strongest(match: TextMatch, limit: int) -> list[int]:

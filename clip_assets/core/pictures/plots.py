@@ -45,7 +45,7 @@ def similarity_plot(matrix: NDArray[np.float64], edges_seconds: NDArray[np.float
 
 
 def change_plot(seconds: NDArray[np.float64], change: NDArray[np.float64], marked: NDArray[np.int64]) -> bytes:
-    """A PNG of the change from frame to frame, with a mark and the time at those that stand out.
+    """A PNG of the change from frame to frame, with a mark and the time at the cuts.
 
     Args:
         seconds: float64 (T - 1,), time of the later frame of each pair.
@@ -64,7 +64,7 @@ def change_plot(seconds: NDArray[np.float64], change: NDArray[np.float64], marke
             ha="center", fontsize=8, color=_INK,
         )  # fmt: skip
     axes.set_ylim(0, 1.25 * float(np.nanmax(change, initial=1e-3)))
-    _label(axes, "Change from frame to frame (1 - cosine); marked: what stands out, such as cuts", "time (s)", "change")
+    _label(axes, "Change from frame to frame (1 - cosine); marked: cuts", "time (s)", "change")
     return _png(figure)
 
 

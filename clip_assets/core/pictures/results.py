@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clip_assets.core.pictures import Picture
-from clip_assets.core.pictures.analysis import changes, self_similarity, spread, standing_out, strongest
+from clip_assets.core.pictures.analysis import changes, self_similarity, spread, strongest
 from clip_assets.core.pictures.plots import COLOURS, change_plot, probability_plot, similarity_plot
 from clip_assets.core.pictures.sheets import MAX_THUMBNAILS, contact_sheet, enlarged, thumbnails
+from clip_assets.core.shots import cuts
 from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -64,11 +65,11 @@ def similarity_over_time(features: ClipFeatures) -> Picture:
 
 
 def change_over_time(features: ClipFeatures) -> Picture:
-    """1 - cosine of each sampled frame with the one before; what stands out is marked."""
+    """1 - cosine of each sampled frame with the one before; the cuts are marked."""
     change, seconds = changes(features.clip), _seconds(features)[1:]
-    marked = standing_out(change, MAX_CUTS)
-    cuts = ", ".join(f"{second:.2f} s" for second in seconds[marked]) or "nowhere"
-    alt = f"Line plot: change from each sampled frame to the next. It stands out at: {cuts}."
+    marked = cuts(features.clip, MAX_CUTS) - 1
+    when = ", ".join(f"{second:.2f} s" for second in seconds[marked]) or "none"
+    alt = f"Line plot: change from each sampled frame to the next. Cuts: {when}."
     return Picture("change.png", change_plot(seconds, change, marked), alt)
 
 

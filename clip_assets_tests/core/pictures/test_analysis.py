@@ -13,18 +13,9 @@ from clip_assets.core.pictures.analysis import (
     self_similarity,
     sparkline,
     spread,
-    standing_out,
     strongest,
 )
 from clip_assets.core.records import TextMatch
-
-
-def shots(*lengths: int, noise: float = 0.02, width: int = 32) -> np.ndarray:
-    """Features of shots of those lengths: each shot has its own direction, with a little noise on it."""
-    random = np.random.default_rng(1)
-    directions = np.eye(width)[: len(lengths)]
-    rows = np.repeat(directions, lengths, axis=0)
-    return (10 * (rows + noise * random.standard_normal(rows.shape) / np.sqrt(width))).astype(np.float32)
 
 
 @given(st.integers(1, 5000), st.integers(1, 200))
@@ -61,26 +52,9 @@ def test_similarity_of_groups_is_the_mean_of_their_frames_cosines() -> None:
     np.testing.assert_allclose(matrix, full.reshape(10, 3, 10, 3).mean(axis=(1, 3)), atol=1e-6)
 
 
-def test_cuts_stand_out_where_the_shots_meet() -> None:
-    change = changes(shots(20, 30, 10))
-    np.testing.assert_array_equal(standing_out(change, 12), [19, 49])
-    np.testing.assert_allclose(change[[19, 49]], 1.0, atol=0.05)
-
-
-def test_one_shot_and_a_still_picture_have_no_cuts() -> None:
-    assert len(standing_out(changes(shots(60)), 12)) == 0
-    assert len(standing_out(changes(np.ones((60, 4), np.float32)), 12)) == 0
-
-
-def test_the_largest_cuts_are_kept_in_order_of_time() -> None:
-    change = np.full(100, 0.01)
-    change[[10, 30, 50]] = [0.9, 0.3, 0.6]
-    np.testing.assert_array_equal(standing_out(change, 2), [10, 50])
-
-
-def test_a_single_frame_has_no_change() -> None:
-    assert changes(shots(1)).shape == (0,)
-    assert len(standing_out(np.empty(0), 12)) == 0
+def test_change_is_one_minus_the_cosine_with_the_frame_before() -> None:
+    np.testing.assert_allclose(changes(np.array([[2.0, 0.0], [3.0, 0.0], [0.0, 4.0]])), [0.0, 1.0])
+    assert changes(np.ones((1, 8))).shape == (0,)
 
 
 def test_the_strongest_sentences_are_those_with_the_highest_mean() -> None:

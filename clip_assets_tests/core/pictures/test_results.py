@@ -128,7 +128,7 @@ def test_the_change_plot_marks_the_cut_and_says_when() -> None:
     random = np.random.default_rng(0)
     clip = np.repeat(np.eye(8)[:2], [20, 20], axis=0) + 0.01 * random.standard_normal((40, 8))
     picture = change_over_time(features(clip))
-    assert picture.alt.endswith("It stands out at: 2.00 s.")
+    assert picture.alt.endswith("Cuts: 2.00 s.")
     plot = pixels(picture.data)
     marker = (np.abs(plot - hex_colour(COLOURS[1])).max(axis=-1) < 30).nonzero()[1]
     first, last = 0.08 * 860, 0.98 * 860
