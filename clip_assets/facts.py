@@ -29,6 +29,7 @@ def source_rows(summary: Mapping[str, Any]) -> Rows:
     return [
         ("frames", f"{summary['frames']} sampled of {summary['source_frames']}"),
         ("codec", f"{summary['codec']} in {summary['container']}"),
+        ("video stream", f"{summary.get('video_stream', 1)} of {summary.get('video_streams', 1)}"),
         ("size", f"{summary['size']} pixels, upright"),
         ("rotation", f"{summary['rotation']} degrees clockwise, applied"),
         ("average rate", f"{summary['fps']:.3f} frames per second"),

@@ -144,7 +144,8 @@ def _stored(number: int, recipe: Recipe) -> Picture:
     return np.ascontiguousarray(store(recipe.draw(number, *recipe.size)))
 
 
-def _encode(recipe: Recipe, output: av.container.OutputContainer) -> tuple[av.VideoStream, list[av.Packet]]:
+def encode(recipe: Recipe, output: av.container.OutputContainer) -> tuple[av.VideoStream, list[av.Packet]]:
+    """A stream added to the output as the recipe says, and its packets."""
     stream = output.add_stream(recipe.codec, rate=recipe.rate, options=dict(recipe.options))
     turned = ORIENTATIONS[recipe.orientation][2] % 180 == 90
     stream.width, stream.height = recipe.size[::-1] if turned else recipe.size
@@ -167,7 +168,8 @@ def _encode(recipe: Recipe, output: av.container.OutputContainer) -> tuple[av.Vi
     return stream, packets + stream.encode(None)
 
 
-def _told(path: Path, recipe: Recipe) -> Clip:
+def told(path: Path, recipe: Recipe) -> Clip:
+    """What a file that was written as the recipe says holds."""
     time_base = recipe.time_base or 1 / recipe.rate
     ticks = recipe.ticks or list(range(recipe.frames))
     times = [(tick - ticks[0]) * time_base for tick in ticks]
@@ -189,11 +191,11 @@ def write(path: Path, recipe: Recipe | None = None) -> Clip:
     recipe = recipe or Recipe(options=X264)
     with av.open(str(path), "w", container_options=recipe.container_options) as output:
         output.metadata.update({"title": recipe.title} if recipe.title else {})
-        _, packets = _encode(recipe, output)
+        _, packets = encode(recipe, output)
         output.mux(packets)
     if recipe.orientation != "upright":
         _patch_matrix(path, ORIENTATIONS[recipe.orientation][0])
-    return _told(path, recipe)
+    return told(path, recipe)
 
 
 def _patch_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
@@ -313,9 +315,12 @@ def wmv(path: Path) -> Clip:
     return write(path, Recipe(codec="wmv2", options={"g": "8", "q": "3", "flags": "+qscale"}))
 
 
+MJPEG = Recipe(codec="mjpeg", pix_fmt="yuvj420p", full_range=True)
+
+
 def mjpeg(path: Path) -> Clip:
     """A JPEG for each frame."""
-    return write(path, Recipe(codec="mjpeg", pix_fmt="yuvj420p", full_range=True))
+    return write(path, MJPEG)
 
 
 def gif(path: Path) -> Clip:
@@ -337,12 +342,12 @@ def edit_list(path: Path, cut: int = 11) -> Clip:
     """An mp4 whose edit list hides the first frames: decoded for the later ones' sake and never on screen."""
     recipe = Recipe(options=X264_B_FRAMES, time_base=Fraction(1, 25))
     with av.open(str(path), "w") as output:
-        _, packets = _encode(recipe, output)
+        _, packets = encode(recipe, output)
         for packet in packets:
             packet.pts -= cut
             packet.dts -= cut
         output.mux(packets)
-    return _without_first(_told(path, recipe), cut)
+    return _without_first(told(path, recipe), cut)
 
 
 def _without_first(clip: Clip, count: int) -> Clip:
@@ -391,9 +396,9 @@ def joined_late(path: Path, cut: int = 5) -> Clip:
     """A broadcast that was joined between two key frames: nothing before the second one can be decoded."""
     recipe = Recipe(options=X264)
     with av.open(str(path), "w") as output:
-        _, packets = _encode(recipe, output)
+        _, packets = encode(recipe, output)
         output.mux(packets[cut:])
-    return _without_first(_told(path, recipe), int(X264["g"]))
+    return _without_first(told(path, recipe), int(X264["g"]))
 
 
 def clock_reset(path: Path) -> Clip:

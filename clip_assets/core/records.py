@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class VideoProbe:
-    """What a container says of its first video stream, read by demuxing, without decoding where times allow it.
+    """What a container says of its video, read by demuxing, without decoding where times allow it.
 
     Attributes:
         path: The file.
@@ -37,6 +37,8 @@ class VideoProbe:
         keyframes: int64 (K,), ascending indices of the frames that the container marks as key frames. Empty where
             packets don't tell each frame's time: then decoding told it, and order alone says which frame is which.
         damage: What the container itself shows to be missing; empty for a whole file.
+        stream_index: Which of the file's streams this is about: the one that a player shows.
+        video_streams: Indices of all its video streams, ascending; attached pictures don't count.
     """
 
     path: Path
@@ -54,6 +56,17 @@ class VideoProbe:
     has_edit_list: bool
     keyframes: NDArray[np.int64]
     damage: str = ""
+    stream_index: int = 0
+    video_streams: tuple[int, ...] = (0,)
+
+    @property
+    def treatment(self) -> dict[str, str | int]:
+        """What is done so that the picture is the one that a player shows, as plain JSON values.
+
+        Empty where the pixels of the file's first video stream are that picture, or are once they are turned by its
+        display matrix: features of such a video don't depend on this.
+        """
+        return {} if self.stream_index == self.video_streams[0] else {"stream": self.stream_index}
 
     @property
     def frame_count(self) -> int:

@@ -86,7 +86,7 @@ class FrameStream:
 
 
 def probe(path: Path, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> VideoProbe:
-    """Read what a video's container says of its first video stream, with exact times.
+    """Read what a video's container says of the video stream that a player shows, with exact times.
 
     Args:
         path: The file.

@@ -1,9 +1,10 @@
-"""A video file opened with PyAV: its first video stream, and the frames that come out of the decoder."""
+"""A video file opened with PyAV: the video stream that a player shows, and the frames that come out of the decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +24,38 @@ REMEDY = "replace it with a whole copy of the video, or take it away"
 DEMUXERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,asf,flv,ogg,gif"
 
 
+# What ffmpeg adds to the pixels of a stream that its container marks as default (`fftools/ffmpeg_mux_init.c`,
+# `map_auto_video`).
+DEFAULT_STREAM_SCORE = 5_000_000
+
+
 @contextmanager
-def open_video(path: Path, timeout_seconds: float) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and give it with its first video stream; cover pictures don't count.
+def open_video(
+    path: Path, timeout_seconds: float, stream_index: int | None = None
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and give it with one of its video streams.
 
     Args:
         path: The file.
         timeout_seconds: The longest that opening, or one read, may take.
+        stream_index: Which of the file's streams; None: the one that a player shows.
 
     Raises:
         VideoUnreadableError: There is no such file, it is no video, or has no video stream that can be decoded.
         VideoTimeoutError: Opening took longer.
     """
+    with _opened(path, timeout_seconds) as container:
+        streams = [stream for stream in video_streams(container) if _can_be_decoded(stream)]
+        if not streams:
+            lack = "FFmpeg has no decoder for its video" if video_streams(container) else "the file has no video stream"
+            raise VideoUnreadableError(f"{path}: {lack}; {REMEDY}")
+        if stream_index is None:
+            stream_index = streams[0].index if len(streams) == 1 else _shown_stream(path, timeout_seconds)
+        yield container, next(stream for stream in streams if stream.index == stream_index)
+
+
+@contextmanager
+def _opened(path: Path, timeout_seconds: float) -> Iterator[InputContainer]:
     import av
 
     if not path.is_file():
@@ -52,19 +73,49 @@ def open_video(path: Path, timeout_seconds: float) -> Iterator[tuple[InputContai
     except av.FFmpegError as error:
         raise VideoUnreadableError(f"{path}: FFmpeg can't read this as a video: {error.strerror}; {REMEDY}") from error
     with container:
-        yield container, _video_stream(container, path)
+        yield container
 
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """The container's video streams; cover pictures and other attached ones don't count."""
     from av.stream import Disposition
 
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:
-            continue
-        if stream.codec_context is None or stream.time_base is None:
-            raise VideoUnreadableError(f"{path}: FFmpeg has no decoder for its video stream; {REMEDY}")
-        return stream
-    raise VideoUnreadableError(f"{path}: the file has no video stream; {REMEDY}")
+    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+
+
+def _can_be_decoded(stream: VideoStream) -> bool:
+    return stream.codec_context is not None and stream.time_base is not None
+
+
+def _shown_stream(path: Path, timeout_seconds: float) -> int:
+    """Index of the stream that ffmpeg takes of several, those of a single picture left out: they are previews.
+
+    The file is read by itself for that, until the stream with the highest score shows a second packet: at once, unless
+    it is a preview.
+    """
+    with _opened(path, timeout_seconds) as container:
+        ranked = sorted(filter(_can_be_decoded, video_streams(container)), key=_score, reverse=True)
+        counts = _packet_counts(container, ranked)
+        return max(ranked, key=lambda stream: min(counts[stream.index], 2)).index
+
+
+def _packet_counts(container: InputContainer, streams: Sequence[VideoStream]) -> Counter[int]:
+    """Packets by index of the stream, as far as the file was read: to the second one of the first of the streams."""
+    import av
+
+    counts = Counter[int]()
+    with suppress(av.FFmpegError):  # where reading breaks off, what was seen has to do
+        for packet in packets_of(container, *streams):
+            counts[packet.stream_index] += 1
+            if counts[streams[0].index] > 1:
+                break
+    return counts
+
+
+def _score(stream: VideoStream) -> int:
+    from av.stream import Disposition
+
+    return stream.width * stream.height + DEFAULT_STREAM_SCORE * bool(stream.disposition & Disposition.default)
 
 
 def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:

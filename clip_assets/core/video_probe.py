@@ -1,4 +1,4 @@
-"""What a container says of its first video stream: exact times by demuxing, or by decoding where packets lack them."""
+"""What a container says of its video: exact times by demuxing, or by decoding where packets lack them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.records import VideoProbe
-from clip_assets.core.video_container import REMEDY, decoded_frames, open_video
+from clip_assets.core.video_container import REMEDY, decoded_frames, open_video, video_streams
 from clip_assets.core.video_damage import container_damage
 from clip_assets.core.video_demux import NO_TIME, Demuxed, demux
 from clip_assets.core.video_rgb import clockwise_rotation
@@ -42,7 +42,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
         if _packets_tell_frames(seen, stream):
             ticks, keyframes = _times_of_packets(seen)
         else:
-            ticks, keyframes = _times_by_decoding(path, timeout_seconds), np.zeros(0, dtype=np.int64)
+            ticks, keyframes = _times_by_decoding(path, timeout_seconds, stream.index), np.zeros(0, dtype=np.int64)
         if len(ticks) == 0:
             raise VideoUnreadableError(f"{path}: none of its frames is ever on screen; {REMEDY}")
         end = _end(stream, seen, ticks)
@@ -66,6 +66,8 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             has_edit_list=seen.discarded > 0,
             keyframes=keyframes,
             damage=container_damage(path, container, stream, seen, len(ticks)),
+            stream_index=stream.index,
+            video_streams=tuple(other.index for other in video_streams(container)),
         )
 
 
@@ -87,11 +89,11 @@ def _times_of_packets(seen: Demuxed) -> tuple[NDArray[np.int64], NDArray[np.int6
     return ticks, np.searchsorted(ticks, np.unique(seen.key_pts)).astype(np.int64)
 
 
-def _times_by_decoding(path: Path, timeout_seconds: float) -> NDArray[np.int64]:
+def _times_by_decoding(path: Path, timeout_seconds: float, stream_index: int) -> NDArray[np.int64]:
     """Times of the frames as they come out: presentation time, else decoding time, else the end of the one before."""
     ticks: list[int] = []
     following = 0
-    with open_video(path, timeout_seconds) as (container, stream):
+    with open_video(path, timeout_seconds, stream_index) as (container, stream):
         stream.thread_type = "AUTO"
         step = round(1 / (Fraction(stream.average_rate or 25) * Fraction(stream.time_base or 1)))
         for frame in decoded_frames(container, stream):

@@ -69,7 +69,7 @@ class PyAVDecoder:
 
     def _read(self, runs: list[Run], *, sparing: bool) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         probe = self._probe
-        with open_video(probe.path, self._timeout_seconds) as (container, stream):
+        with open_video(probe.path, self._timeout_seconds, probe.stream_index) as (container, stream):
             # Frame threads are faster, but may swallow an error, after which broken pictures pass for whole ones until
             # a frame turns out to be missing. That is too late only where what decodes is kept.
             stream.thread_type = "SLICE" if self._keep else "AUTO"

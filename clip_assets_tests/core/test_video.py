@@ -16,7 +16,7 @@ from clip_assets.core import video, video_pyav
 from clip_assets.core.errors import SettingsError, VideoDamagedError, VideoUnreadableError
 from clip_assets.core.video import decode, probe
 from clip_assets.core.video_run import Run
-from clip_assets_tests import corpus
+from clip_assets_tests import corpus, corpus_shown
 from clip_assets_tests.core.test_video_container import is_open
 from clip_assets_tests.corpus import Clip, read_number
 
@@ -77,6 +77,10 @@ WHOLE: dict[str, Writer] = {
     "clock_reset.ts": corpus.clock_reset,
     "interlaced.ts": corpus.interlaced,
     "interlaced.mp4": corpus.interlaced,
+    "preview_first.mp4": corpus_shown.preview_first,
+    "preview_first.mkv": corpus_shown.preview_first,
+    "second_default.mkv": corpus_shown.second_default,
+    "second_larger.ts": corpus_shown.second_larger,
     "two words.mp4": corpus.constant_rate,
     "-dash.mp4": corpus.constant_rate,
     "a:b.mp4": corpus.constant_rate,
