@@ -1,7 +1,9 @@
 """Stored summaries in words and rows, for people: the same in the UI, in the terminal and on a page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from clip_assets.summaries import FeatureSummary, FrameSummary, MatchSummary
 
 Rows = list[Sequence[Any]]
 
@@ -24,54 +26,64 @@ STRETCH_COLUMNS = {
 _GLANCE_STRETCHES = 6
 
 
-def source_rows(summary: Mapping[str, Any]) -> Rows:
+def source_rows(summary: FrameSummary) -> Rows:
     """What there is to know of a video, from the summary of its frame indices."""
     return [
-        ("frames", f"{summary['frames']} sampled of {summary['source_frames']}"),
-        ("codec", f"{summary['codec']} in {summary['container']}"),
-        ("video stream", f"{summary.get('video_stream', 1)} of {summary.get('video_streams', 1)}"),
-        ("size", f"{summary['size']} pixels, upright"),
-        ("rotation", f"{summary['rotation']} degrees clockwise, applied"),
-        ("average rate", f"{summary['fps']:.3f} frames per second"),
-        ("frame spacing", summary["frame_spacing"]),
-        ("duration", f"{summary['duration_seconds']:.3f} s"),
+        ("frames", _told("{} sampled of {}", summary.frames, summary.source_frames)),
+        ("codec", _told("{} in {}", summary.codec, summary.container)),
+        ("video stream", _told("{} of {}", summary.video_stream, summary.video_streams)),
+        ("size", _told("{} pixels, upright", summary.size)),
+        ("rotation", _told("{} degrees clockwise, applied", summary.rotation)),
+        ("average rate", _told("{:.3f} frames per second", summary.fps)),
+        ("frame spacing", _told("{}", summary.frame_spacing)),
+        ("duration", _told("{:.3f} s", summary.duration_seconds)),
         ("times read by", "PyAV, from the container"),
     ]
 
 
-def feature_rows(summary: Mapping[str, Any]) -> Rows:
+def feature_rows(summary: FeatureSummary) -> Rows:
     """What there is to know of features, from their summary."""
-    low, mean, high = summary["norms"]
-    cuts = ", ".join(f"{second:.2f} s" for second in summary["cuts_seconds"])
+    computed = (summary.precision, summary.device, summary.decoder)
+    cuts = None if summary.cuts_seconds is None else ", ".join(f"{second:.2f} s" for second in summary.cuts_seconds)
     return [
-        ("features", f"{summary['frames']} of {summary['feature_width']} numbers"),
-        ("model", f"{summary['model']}, weights {summary['weights_sha256'][:12]}"),
-        ("computed", f"in {summary['precision']} on {summary['device']}, decoded by {summary['decoder']}"),
-        ("damage", summary["damage"]),
-        ("norms", f"{low:g} to {high:g}, mean {mean:g}"),
-        ("change over time", summary["change"]),
-        ("cuts", cuts or "none"),
+        ("features", _told("{} of {} numbers", summary.frames, summary.feature_width)),
+        ("model", _told("{}, weights {:.12}", summary.model, summary.weights_sha256)),
+        ("computed", _told("in {} on {}, decoded by {}", *computed)),
+        ("damage", _told("{}", summary.damage)),
+        ("norms", _told("{0:g} to {2:g}, mean {1:g}", *(summary.norms or [None]))),
+        ("change over time", _told("{}", summary.change)),
+        ("cuts", "none" if cuts == "" else _told("{}", cuts)),
     ]
 
 
-def speed_rows(summary: Mapping[str, Any]) -> Rows:
-    """Seconds and frames per second of each stage, from the summary of features."""
-    stages = {stage: summary[f"{stage}_seconds"] for stage in ("decode", "preprocess", "encode")}
-    stages["all, overlapped"] = summary["seconds"]
-    return [(stage, round(spent, 3), round(summary["frames"] / spent, 1)) for stage, spent in stages.items() if spent]
+def speed_rows(summary: FeatureSummary) -> Rows:
+    """Seconds and frames per second of each stage, from the summary of features; stages that took time only."""
+    stages = {
+        "decode": summary.decode_seconds,
+        "preprocess": summary.preprocess_seconds,
+        "encode": summary.encode_seconds,
+        "all, overlapped": summary.seconds,
+    }
+    frames = summary.frames or 0
+    return [(stage, round(spent, 3), round(frames / spent, 1)) for stage, spent in stages.items() if spent]
 
 
-def stretch_rows(summary: Mapping[str, Any]) -> Rows:
+def stretch_rows(summary: MatchSummary) -> Rows:
     """From and to in seconds, the sentence and its mean probability, from the summary of a match."""
     return [
-        (round(s["from_ms"] / 1000, 3), round(s["to_ms"] / 1000, 3), s["text"], round(s["probability"], 4))
-        for s in summary["stretches"]
+        (round(s.from_ms / 1000, 3), round(s.to_ms / 1000, 3), s.text, round(s.probability, 4))
+        for s in summary.stretches
     ]
 
 
-def at_a_glance(summary: Mapping[str, Any]) -> str:
+def at_a_glance(summary: MatchSummary) -> str:
     """The first stretches of a match in one line."""
     rows = stretch_rows(summary)[:_GLANCE_STRETCHES]
     told = [f"{start:g} to {end:g} s: {text} ({probability:.0%})" for start, end, text, probability in rows]
-    more = summary["stretch_count"] - len(told)
+    more = (summary.stretch_count or len(summary.stretches)) - len(told)
     return "; ".join([*told, f"and {more} more stretches"] if more else told)
+
+
+def _told(words: str, *values: Any) -> str:
+    """The words with the values in them; ``unknown`` where one of them is."""
+    return "unknown" if None in values else words.format(*values)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clip_assets import facts
 from clip_assets.core.errors import ResultMissingError
 from clip_assets.core.records import RECORD_TYPES
+from clip_assets.summaries import FeatureSummary, FrameSummary, MatchSummary
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -104,20 +105,32 @@ figcaption {{ font-size: .85rem; }}
 
 
 def _section(manifest: Manifest, pictures: Sequence[Picture]) -> Section:
-    summary = manifest.summary
-    if manifest.asset == "frame_indices":
-        return Section(manifest.asset, "", [Table(list(facts.FACT_COLUMNS), facts.source_rows(summary))], pictures)
-    if manifest.asset == "clip_features":
-        tables = [
-            Table(list(facts.FACT_COLUMNS), facts.feature_rows(summary)),
-            Table(list(facts.SPEED_COLUMNS), facts.speed_rows(summary)),
-        ]
-        return Section(manifest.asset, "", tables, pictures)
-    tables = [
-        Table(list(facts.LINE_COLUMNS), summary["lines"]),
+    note, tables = _DESCRIBE[manifest.asset](manifest.summary)
+    return Section(manifest.asset, note, tables, pictures)
+
+
+def _describe_frames(stored: Mapping[str, Any]) -> tuple[str, list[Table]]:
+    return "", [Table(list(facts.FACT_COLUMNS), facts.source_rows(FrameSummary.read(stored)))]
+
+
+def _describe_features(stored: Mapping[str, Any]) -> tuple[str, list[Table]]:
+    summary = FeatureSummary.read(stored)
+    return "", [
+        Table(list(facts.FACT_COLUMNS), facts.feature_rows(summary)),
+        Table(list(facts.SPEED_COLUMNS), facts.speed_rows(summary)),
+    ]
+
+
+def _describe_match(stored: Mapping[str, Any]) -> tuple[str, list[Table]]:
+    summary = MatchSummary.read(stored)
+    return facts.at_a_glance(summary), [
+        Table(list(facts.LINE_COLUMNS), summary.lines),
         Table(list(facts.STRETCH_COLUMNS), facts.stretch_rows(summary)),
     ]
-    return Section(manifest.asset, facts.at_a_glance(summary), tables, pictures)
+
+
+_DESCRIBE = {"frame_indices": _describe_frames, "clip_features": _describe_features, "text_match": _describe_match}
+"""The line and the tables that tell an asset's stored summary."""
 
 
 def _section_html(part: Section) -> str:

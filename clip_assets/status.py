@@ -17,6 +17,7 @@ from clip_assets.core.manifest import Manifest
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
 from clip_assets.settings import Settings
+from clip_assets.summaries import FeatureSummary
 from clip_assets.versions import wanted_parameters
 
 Failures = Mapping[str, Mapping[str, str]]
@@ -72,8 +73,8 @@ def status_report(settings: Settings, keys: Sequence[str], failures: Failures) -
         table.add_row(
             Text(key),
             *(Text(state.state, STYLES[state.state]) for state in states.values()),
-            str(features.summary["frames"]) if features else "",
-            features.parameters["model_name"] if features else "",
+            _known(FeatureSummary.read(features.summary).frames) if features else "",
+            _known(features.parameters.get("model_name")) if features else "",
         )
         failed = {state.reason for state in states.values() if state.state == "failed"}
         reasons += [f"{key} failed: {reason}" for reason in sorted(failed)]
@@ -85,6 +86,10 @@ def status_report(settings: Settings, keys: Sequence[str], failures: Failures) -
     for asset, counts in totals.items():
         yield Text(f"{asset}: " + (", ".join(f"{count} {state}" for state, count in counts.most_common()) or "none"))
     yield from map(Text, reasons)
+
+
+def _known(value: object) -> str:
+    return "unknown" if value is None else str(value)
 
 
 def _source(root: Path, key: str) -> str:

@@ -9,7 +9,7 @@ import dagster as dg
 import numpy as np
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
-from clip_assets.assets.common import ForceConfig, draw, numbers, table, want_each
+from clip_assets.assets.common import ForceConfig, draw, table, want_each
 from clip_assets.core.decoding import PipelineOptions, VideoJob
 from clip_assets.core.errors import ClipAssetsError, VideoChangedError
 from clip_assets.core.model import ClipModel
@@ -23,9 +23,19 @@ from clip_assets.io_managers import StoredResults
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import ClipModelResource, VideoLibrary
 from clip_assets.settings import Settings
+from clip_assets.summaries import FeatureSummary, FrameSummary
 from clip_assets.work import Computed, Failed, Work
 
 PICTURES = (similarity_over_time, change_over_time)
+
+MEASURED = (
+    *("frames", "feature_width", "fps", "seconds", "frames_per_second"),
+    *("decode_seconds", "preprocess_seconds", "encode_seconds"),
+)
+"""Numbers of the summary that the UI plots over materializations."""
+
+NAMED = ("model", "weights_sha256", "precision", "device", "decoder", "damage")
+"""Words of the summary that the UI shows beside its numbers."""
 
 INTRO = "One CLIP feature per sampled frame: the image encoder's raw output, not normalised."
 
@@ -87,7 +97,7 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
                     if settings.pictures == "on":
                         shown = (partial(picture, extracted.features) for picture in PICTURES)
                         pictures = draw(context.log, key, *shown, partial(kept_sheet, extracted.thumbnails))
-                    yield Computed(key, extracted.features, wanted[key], summary, pictures)
+                    yield Computed(key, extracted.features, wanted[key], summary.to_store(), pictures)
                 progress.add_video()
             yield from unreadable
 
@@ -108,41 +118,42 @@ def _unchanged(key: str, frame_indices: StoredResults, library: VideoLibrary) ->
 
 def _frames_to_encode(keys: Sequence[str], frame_indices: StoredResults) -> int:
     """How many frames will be encoded: a frame that is sampled several times counts once."""
-    summaries = [frame_indices.summary(key) for key in keys]
-    return sum(min(summary["frames"], summary["source_frames"]) for summary in summaries)
+    summaries = [FrameSummary.read(frame_indices.summary(key)) for key in keys]
+    return sum(min(summary.frames or 0, summary.source_frames or 0) for summary in summaries)
 
 
-def _summary(extracted: Extracted, models: Sequence[ClipModel], options: PipelineOptions) -> Mapping[str, Any]:
+def _summary(extracted: Extracted, models: Sequence[ClipModel], options: PipelineOptions) -> FeatureSummary:
     features, seconds = extracted.features, extracted.seconds
     frames, width = features.clip.shape
     norms = np.linalg.norm(features.clip, axis=1)
     change = changes(features.clip)
-    return {
-        "frames": frames,
-        "feature_width": width,
-        "fps": features.fps,
-        "model": features.model_name,
-        "weights_sha256": features.weights_sha256,
-        "device": ", ".join(model.device for model in models),
-        "precision": models[0].precision,
-        "decoder": options.decoder,
-        "damage": features.damage or "none",
-        "decode_seconds": seconds.decode,
-        "preprocess_seconds": seconds.preprocess,
-        "encode_seconds": seconds.encode,
-        "seconds": seconds.elapsed,
-        "frames_per_second": frames / seconds.elapsed,
-        "norms": [round(float(norm), 3) for norm in (norms.min(), norms.mean(), norms.max())],
-        "change": sparkline(change, 60, 0.0, float(change.max(initial=0.0))),
-        "cuts_seconds": (features.timestamps_ms[cuts(features.clip, MAX_CUTS)] / 1000).tolist(),
-    }
+    return FeatureSummary(
+        frames=frames,
+        feature_width=width,
+        fps=features.fps,
+        model=features.model_name,
+        weights_sha256=features.weights_sha256,
+        device=", ".join(model.device for model in models),
+        precision=models[0].precision,
+        decoder=options.decoder,
+        damage=features.damage or "none",
+        decode_seconds=seconds.decode,
+        preprocess_seconds=seconds.preprocess,
+        encode_seconds=seconds.encode,
+        seconds=seconds.elapsed,
+        frames_per_second=frames / seconds.elapsed,
+        norms=(round(float(norms.min()), 3), round(float(norms.mean()), 3), round(float(norms.max()), 3)),
+        change=sparkline(change, 60, 0.0, float(change.max(initial=0.0))),
+        cuts_seconds=tuple((features.timestamps_ms[cuts(features.clip, MAX_CUTS)] / 1000).tolist()),
+    )
 
 
-def _describe(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    measured = [name for name, value in summary.items() if isinstance(value, int | float)]
+def _describe(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    summary = FeatureSummary.read(stored)
+    words = {name: getattr(summary, name) for name in NAMED}
     return {
         "features": table(FACT_COLUMNS, feature_rows(summary)),
         "speed": table(SPEED_COLUMNS, speed_rows(summary)),
-        **numbers(summary, *measured),
-        **{name: summary[name] for name in ("model", "weights_sha256", "precision", "device", "decoder", "damage")},
+        **summary.numbers(*MEASURED),
+        **{name: value for name, value in words.items() if value is not None},
     }

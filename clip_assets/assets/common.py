@@ -45,13 +45,6 @@ def draw(log: logging.Logger, key: str, *pictures: Callable[[], Picture | None])
     return [picture for picture in made if picture]
 
 
-def numbers(summary: Mapping[str, Any], *names: str) -> dict[str, int | float]:
-    """Numbers of a summary that the UI plots over materializations, with four digits where they are measured."""
-    return {
-        name: float(f"{summary[name]:.4g}") if isinstance(summary[name], float) else summary[name] for name in names
-    }
-
-
 def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> dg.TableMetadataValue:
     """A table of the UI.
 

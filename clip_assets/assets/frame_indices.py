@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
-from clip_assets.assets.common import ForceConfig, draw, numbers, table, want_each
+from clip_assets.assets.common import ForceConfig, draw, table, want_each
 from clip_assets.assets.video import video
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.pictures.analysis import frame_spacing
@@ -21,6 +21,7 @@ from clip_assets.facts import FACT_COLUMNS, source_rows
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import VideoLibrary
 from clip_assets.settings import Settings
+from clip_assets.summaries import FrameSummary
 from clip_assets.work import Computed, Failed, Work
 
 INTRO = """Which frames of the video are sampled, and when each is on screen. Cheap: look at the contact sheet of a
@@ -87,7 +88,7 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
                         pictures = draw(
                             context.log, key, partial(sampled_frames, source, frames, settings.video_timeout)
                         )
-                    yield Computed(key, frames, wanted[key], summary, pictures)
+                    yield Computed(key, frames, wanted[key], summary.to_store(), pictures)
                 progress.add_video()
 
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
@@ -95,27 +96,28 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
     return frame_indices
 
 
-def _summary(source: VideoProbe, frames: FrameIndices, seconds: float) -> Mapping[str, Any]:
-    return {
-        "frames": len(frames.indices),
-        "source_frames": source.frame_count,
-        "fps": source.fps,
-        "duration_seconds": source.duration_ms / 1000,
-        "size": f"{source.width} x {source.height}",
-        "rotation": source.rotation,
-        "codec": source.codec,
-        "container": source.container,
-        "video_stream": 1 + source.video_streams.index(source.stream_index),
-        "video_streams": len(source.video_streams),
-        "treatment": source.treatment,
-        "frame_spacing": frame_spacing(source.timestamps_ms),
-        "seconds": seconds,
-        "frames_per_second": len(frames.indices) / seconds,
-    }
+def _summary(source: VideoProbe, frames: FrameIndices, seconds: float) -> FrameSummary:
+    return FrameSummary(
+        frames=len(frames.indices),
+        source_frames=source.frame_count,
+        fps=source.fps,
+        duration_seconds=source.duration_ms / 1000,
+        size=f"{source.width} x {source.height}",
+        rotation=source.rotation,
+        codec=source.codec,
+        container=source.container,
+        video_stream=1 + source.video_streams.index(source.stream_index),
+        video_streams=len(source.video_streams),
+        treatment=source.treatment,
+        frame_spacing=frame_spacing(source.timestamps_ms),
+        seconds=seconds,
+        frames_per_second=len(frames.indices) / seconds,
+    )
 
 
-def _describe(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+def _describe(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    summary = FrameSummary.read(stored)
     return {
         "source": table(FACT_COLUMNS, source_rows(summary)),
-        **numbers(summary, "frames", "source_frames", "fps", "duration_seconds", "seconds", "frames_per_second"),
+        **summary.numbers("frames", "source_frames", "fps", "duration_seconds", "seconds", "frames_per_second"),
     }

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
-from clip_assets.assets.common import ForceConfig, draw, numbers, table, want_each
+from clip_assets.assets.common import ForceConfig, draw, table, want_each
 from clip_assets.core.classes import default_texts
 from clip_assets.core.errors import ClipAssetsError, ModelError
 from clip_assets.core.matching import match_texts, stretches, text_parameters
@@ -26,6 +25,7 @@ from clip_assets.io_managers import StoredResults
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import ClipModelResource
 from clip_assets.settings import Settings
+from clip_assets.summaries import MatchSummary
 from clip_assets.work import Computed, Failed, Work
 
 MAX_STRETCHES = 50
@@ -87,7 +87,7 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
                     if settings.pictures == "on":
                         best = partial(_best_frames, clip_features, key, match, features.indices)
                         pictures = draw(context.log, key, partial(probabilities_over_time, match), best)
-                    yield Computed(key, match, wanted[key], summary, pictures)
+                    yield Computed(key, match, wanted[key], summary.to_store(), pictures)
                 progress.add_video()
 
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
@@ -107,17 +107,17 @@ def _of_this_model(key: str, clip_features: StoredResults, clip_model: ClipModel
     return made
 
 
-def _summary(match: TextMatch, seconds: float) -> Mapping[str, Any]:
+def _summary(match: TextMatch, seconds: float) -> MatchSummary:
     found = stretches(match)
-    return {
-        "frames": len(match.timestamps_ms),
-        "texts": len(match.texts),
-        "stretches": [asdict(stretch) for stretch in found[:MAX_STRETCHES]],
-        "stretch_count": len(found),
-        "lines": _lines(match),
-        "seconds": seconds,
-        "frames_per_second": len(match.timestamps_ms) / seconds,
-    }
+    return MatchSummary(
+        frames=len(match.timestamps_ms),
+        texts=len(match.texts),
+        stretches=tuple(found[:MAX_STRETCHES]),
+        stretch_count=len(found),
+        lines=tuple(_lines(match)),
+        seconds=seconds,
+        frames_per_second=len(match.timestamps_ms) / seconds,
+    )
 
 
 def _lines(match: TextMatch) -> list[tuple[str, str, float, float]]:
@@ -139,10 +139,11 @@ def _best_frames(
     return best_frames(kept_frames(sheet), match, indices) if sheet else None
 
 
-def _describe(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+def _describe(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    summary = MatchSummary.read(stored)
     return {
         "at_a_glance": at_a_glance(summary),
-        "over_time": table(LINE_COLUMNS, summary["lines"]),
+        "over_time": table(LINE_COLUMNS, summary.lines),
         "stretches": table(STRETCH_COLUMNS, stretch_rows(summary)),
-        **numbers(summary, "frames", "texts", "stretch_count", "seconds", "frames_per_second"),
+        **summary.numbers("frames", "texts", "stretch_count", "seconds", "frames_per_second"),
     }
