@@ -57,6 +57,19 @@ class StoredPicture:
 
 
 @dataclass(frozen=True)
+class SourceStat:
+    """A video's file as it was when its fingerprint was taken: while both stay, nobody need read it again.
+
+    Attributes:
+        size: Bytes.
+        mtime_ns: Time of the last modification, nanoseconds since 1970.
+    """
+
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What one stored result is. It is written last, so that a result without one isn't whole.
 
@@ -72,6 +85,7 @@ class Manifest:
         arrays: For each field of the record its shape and dtype, in the record's order.
         files: For each file, by its name, its size and digest.
         pictures: For each picture, by its file's name, what is known of it.
+        source_stat: The video's file as it was read; None where that wasn't noted, and in the JSON absent.
     """
 
     asset: str
@@ -85,10 +99,13 @@ class Manifest:
     arrays: dict[str, StoredArray]
     files: dict[str, StoredFile]
     pictures: dict[str, StoredPicture] = field(default_factory=dict)
+    source_stat: SourceStat | None = None
 
     def to_json(self) -> bytes:
         """The manifest as the bytes of ``manifest.json``."""
         content = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        if self.source_stat is None:
+            del content["source_stat"]
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
 
     @classmethod
@@ -114,7 +131,9 @@ class Manifest:
             arrays = {name: StoredArray(tuple(v["shape"]), v["dtype"]) for name, v in content.pop("arrays").items()}
             files = {name: StoredFile(**v) for name, v in content.pop("files").items()}
             pictures = {name: StoredPicture(**v) for name, v in content.pop("pictures", {}).items()}
-            manifest = cls(**content, arrays=arrays, files=files, pictures=pictures)
+            stat = content.pop("source_stat", None)
+            source_stat = None if stat is None else SourceStat(**stat)
+            manifest = cls(**content, arrays=arrays, files=files, pictures=pictures, source_stat=source_stat)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"its fields aren't those of schema version {SCHEMA_VERSION} ({error})") from error
         if not manifest._is_sound():
@@ -129,6 +148,7 @@ class Manifest:
         counts += [file.size for file in self.files.values()]
         words += [word for picture in self.pictures.values() for word in (picture.sha256, picture.alt)]
         counts += [picture.size for picture in self.pictures.values()]
+        counts += list(vars(self.source_stat).values()) if self.source_stat else []
         return (
             all(isinstance(word, str) for word in words)
             and all(isinstance(count, int) and count >= 0 for count in counts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,10 +13,11 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
+import numpy as np
 from upath import UPath
 
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
-from clip_assets.core.manifest import MANIFEST_NAME, Format, Manifest, StoredFile, StoredPicture
+from clip_assets.core.manifest import MANIFEST_NAME, Format, Manifest, SourceStat, StoredFile, StoredPicture
 from clip_assets.core.pictures import Picture
 from clip_assets.core.store_files import Files, LocalFiles, RemoteFiles
 from clip_assets.core.store_formats import decode_fields, encode_record
@@ -61,6 +63,7 @@ class Store:
         parameters: Mapping[str, Any],
         summary: Mapping[str, Any] | None = None,
         pictures: Sequence[Picture] = (),
+        source_stat: SourceStat | None = None,
     ) -> Manifest:
         """Store a record in place of what was stored for this asset and key.
 
@@ -74,6 +77,7 @@ class Store:
             parameters: What it was made with, as plain JSON values.
             summary: What to show of it without reading it, as plain JSON values.
             pictures: What to look at; the result is whole without them.
+            source_stat: The video's file as it was when its fingerprint was taken.
 
         Raises:
             StoreError: The files can't be written, or a field can't be stored.
@@ -93,6 +97,7 @@ class Store:
             arrays=arrays,
             files={name: StoredFile(len(data), _sha256(data)) for name, data in files.items()},
             pictures={p.file_name: StoredPicture(len(p.data), _sha256(p.data), p.alt, p.shown) for p in pictures},
+            source_stat=source_stat,
         )
         files |= {picture.file_name: picture.data for picture in pictures}
         with _reported("written", directory):
@@ -204,14 +209,87 @@ class Store:
         """
         directory = f"{self._base}/{_checked_asset(asset)}"
         with _reported("listed", directory):
-            found = list(self._files.find(directory, MANIFEST_NAME))
+            found = [escaped for escaped, _ in self._files.find(directory, MANIFEST_NAME)]
         for escaped in found:
-            try:
-                manifest = Manifest.from_json(self._read(f"{directory}/{escaped}/{MANIFEST_NAME}") or b"")
-            except ValueError:
-                continue
-            if manifest.asset == asset and escape_key(manifest.partition_key) == escaped:
+            manifest = self.manifest_in(asset, escaped)
+            if manifest is not None:
                 yield manifest.partition_key
+
+    def identities(self, asset: str) -> dict[str, str]:
+        """What is stored of this asset, without reading it: for each directory below the asset's the `identity`.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        directory = f"{self._base}/{_checked_asset(asset)}"
+        with _reported("listed", directory):
+            return dict(self._files.find(directory, MANIFEST_NAME))
+
+    def identity(self, asset: str, key: str) -> str | None:
+        """Another string for each result that was ever whole under this asset and key; None when none is.
+
+        Raises:
+            StoreError: The store can't be read, which says nothing about the result.
+        """
+        path = f"{self._directory(asset, key)}/{MANIFEST_NAME}"
+        with _reported("read", path), suppress(FileNotFoundError, NotADirectoryError):
+            return self._files.identity(path)
+        return None
+
+    def manifest_in(self, asset: str, escaped: str) -> Manifest | None:
+        """What is stored in a directory that `identities` names; None when nothing whole is.
+
+        Raises:
+            StoreError: The store can't be read, which says nothing about the result.
+        """
+        path = f"{self._base}/{_checked_asset(asset)}/{escaped}/{MANIFEST_NAME}"
+        try:
+            manifest = Manifest.from_json(self._read(path) or b"")
+        except ValueError:
+            return None
+        is_its_own = manifest.asset == asset and escape_key(manifest.partition_key) == escaped
+        return manifest if is_its_own else None
+
+    def rows(self, manifest: Manifest, field: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """Some rows of a stored array, read alone where the format allows it, without comparing digests.
+
+        Args:
+            manifest: Of the result; compare its identity afterwards to know that the rows are its own.
+            field: The record's field, an array of one dimension or more.
+            spans: First row, and the row after the last one, of each piece.
+
+        Raises:
+            ResultMissingError: The file is gone.
+            ResultCorruptError: The file isn't as long as the manifest says.
+            StoreError: The file can't be read.
+        """
+        stored, directory = manifest.arrays[field], self._directory(manifest.asset, manifest.partition_key)
+        if manifest.format == "pickle":
+            whole = self._whole_fields(manifest)[field]
+            return [whole[first:end] for first, end in spans]
+        name, dtype = f"{field}.npy", np.dtype(stored.dtype)
+        row_bytes = math.prod(stored.shape[1:]) * dtype.itemsize
+        header = manifest.files[name].size - stored.shape[0] * row_bytes
+        ranges = [(header + first * row_bytes, header + end * row_bytes) for first, end in spans]
+        path = f"{directory}/{name}"
+        try:
+            with _reported("read", path):
+                parts = self._files.read_ranges(path, ranges)
+        except StoreError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise ResultMissingError(f"{path} is gone.") from error
+            raise
+        if any(len(part) != end - start for part, (start, end) in zip(parts, ranges, strict=True)):
+            raise ResultCorruptError(f"{path} ends before the {manifest.files[name].size} bytes that were stored.")
+        return [np.frombuffer(part, dtype).reshape(-1, *stored.shape[1:]) for part in parts]
+
+    def _whole_fields(self, manifest: Manifest) -> dict[str, Any]:
+        """All fields of a result, their digests not compared."""
+        directory = self._directory(manifest.asset, manifest.partition_key)
+        files = {name: self._read(f"{directory}/{name}") for name in manifest.files}
+        if missing := [name for name, data in files.items() if data is None]:
+            raise ResultMissingError(f"{directory}/{missing[0]} is gone.")
+        return decode_fields(manifest.format, {name: data for name, data in files.items() if data is not None})
 
     def _directory(self, asset: str, key: str, base: str | None = None) -> str:
         return f"{base or self._base}/{_checked_asset(asset)}/{escape_key(key)}"

@@ -11,8 +11,9 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 TEMPORARY_SUFFIX = ".tmp"
 RESULT_SUFFIXES = (".npy", ".pkl", *PICTURE_SUFFIXES)
 
+# What fsspec's file systems call what tells one content from another, the surest first.
+_IDENTIFYING = (
+    *("ETag", "etag", "md5Hash", "content_md5"),
+    *("mtime", "LastModified", "last_modified", "updated", "modified", "created"),
+)
+
 _ABANDONED_SECONDS = 3600.0
 _LOCK_ATTEMPTS = 100
 
@@ -40,6 +47,14 @@ class Files(Protocol):
         """The bytes of a file."""
         ...
 
+    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of a file from each start to before each end."""
+        ...
+
+    def identity(self, path: str) -> str:
+        """What tells this file from every other that was or will be at its path, without reading it."""
+        ...
+
     def commit(self, directory: str, files: Mapping[str, bytes]) -> None:
         """Let the directory hold these files and no others of the store's; the last one makes them valid."""
         ...
@@ -48,8 +63,11 @@ class Files(Protocol):
         """Remove the store's files of the directory, the one named ``first`` before all others."""
         ...
 
-    def find(self, directory: str, name: str) -> Iterator[str]:
-        """The directories at any depth below ``directory``, relative to it, that hold a file of that name."""
+    def find(self, directory: str, name: str) -> Iterator[tuple[str, str]]:
+        """The directories at any depth below ``directory``, relative to it, that hold a file of that name.
+
+        With each comes the file's `identity`.
+        """
         ...
 
 
@@ -71,6 +89,20 @@ class LocalFiles:
     def read(self, path: str) -> bytes:
         """The bytes of a file."""
         return Path(path).read_bytes()
+
+    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of a file from each start to before each end."""
+        parts = []
+        with Path(path).open("rb", buffering=0) as file:
+            for start, end in ranges:
+                file.seek(start)
+                parts.append(file.read(end - start))
+        return parts
+
+    def identity(self, path: str) -> str:
+        """Time of modification, size and inode: a file that takes another's place was there before that one went."""
+        stat = os.stat(path)  # noqa: PTH116 - a path object a file would cost more than the call
+        return f"{stat.st_mtime_ns}-{stat.st_size}-{stat.st_ino}"
 
     def commit(self, directory: str, files: Mapping[str, bytes]) -> None:
         """Let the directory hold these files and no others of the store's; the last one makes them valid."""
@@ -107,12 +139,14 @@ class LocalFiles:
                 for parent in takewhile(self._root.__ne__, (folder, *folder.parents)):
                     parent.rmdir()
 
-    def find(self, directory: str, name: str) -> Iterator[str]:
-        """The directories at any depth below ``directory``, relative to it, that hold a file of that name, sorted."""
+    def find(self, directory: str, name: str) -> Iterator[tuple[str, str]]:
+        """The directories below ``directory`` that hold a file of that name, sorted, each with its identity."""
         for parent, folders, names in os.walk(directory, onerror=_raise_unless_gone):
             folders.sort()
             if name in names:
-                yield Path(parent).relative_to(directory).as_posix()
+                with suppress(FileNotFoundError):  # removed since it was listed
+                    identity = self.identity(f"{parent}/{name}")
+                    yield parent[len(directory) + 1 :].replace(os.sep, "/"), identity
 
 
 class RemoteFiles:
@@ -128,6 +162,17 @@ class RemoteFiles:
         """The bytes of a file."""
         data: bytes = self._filesystem.cat_file(path)
         return data
+
+    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of a file from each start to before each end."""
+        starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
+        parts: list[bytes] = self._filesystem.cat_ranges([path] * len(ranges), starts, ends, on_error="raise")
+        return parts
+
+    def identity(self, path: str) -> str:
+        """What the object store says of the file: its ETag or digest, its times, its size."""
+        self._filesystem.invalidate_cache(path.rpartition("/")[0])
+        return _told_of(self._filesystem.info(path))
 
     def commit(self, directory: str, files: Mapping[str, bytes]) -> None:
         """Let the directory hold these files and no others of the store's; the last one makes them valid."""
@@ -145,12 +190,12 @@ class RemoteFiles:
         for name in self._own_files(directory):
             self._remove(f"{directory}/{name}")
 
-    def find(self, directory: str, name: str) -> Iterator[str]:
-        """The directories at any depth below ``directory``, relative to it, that hold a file of that name, sorted."""
+    def find(self, directory: str, name: str) -> Iterator[tuple[str, str]]:
+        """The directories below ``directory`` that hold a file of that name, sorted, each with its identity."""
         self._filesystem.invalidate_cache(directory)
-        for path in sorted(self._filesystem.find(directory)):
+        for path, info in sorted(self._filesystem.find(directory, detail=True).items()):
             if path.endswith(f"/{name}"):
-                yield path[len(directory) + 1 : -len(name) - 1]
+                yield path[len(directory) + 1 : -len(name) - 1], _told_of(info)
 
     def _own_files(self, directory: str) -> set[str]:
         self._filesystem.invalidate_cache(directory)
@@ -164,6 +209,13 @@ class RemoteFiles:
     def _remove(self, path: str) -> None:
         with suppress(FileNotFoundError):
             self._filesystem.rm_file(path)  # rm would take brackets in a name for a pattern
+
+
+def _told_of(info: Mapping[str, object]) -> str:
+    """A file's size and, by its description by an fsspec file system, its content's digest or else its time."""
+    told = next((info[name] for name in _IDENTIFYING if info.get(name) is not None), "")
+    told = told.timestamp() if isinstance(told, datetime) else told  # a listing has one, a description the other
+    return f"{told}-{info['size']}"
 
 
 @contextmanager

@@ -1,8 +1,9 @@
+import dataclasses
 import json
 
 import pytest
 
-from clip_assets.core.manifest import Manifest, StoredArray, StoredFile, StoredPicture
+from clip_assets.core.manifest import Manifest, SourceStat, StoredArray, StoredFile, StoredPicture
 
 MANIFEST = Manifest(
     asset="clip_features",
@@ -118,3 +119,15 @@ def test_a_picture_from_before_some_were_only_kept_is_shown():
     content = json.loads(MANIFEST.to_json())
     del content["pictures"]["change.png"]["shown"]
     assert Manifest.from_json(json.dumps(content).encode()) == MANIFEST
+
+
+def test_the_file_s_size_and_time_are_kept_where_they_were_noted_and_absent_where_not():
+    noted = dataclasses.replace(MANIFEST, source_stat=SourceStat(size=10, mtime_ns=1_700_000_000_000_000_001))
+    assert Manifest.from_json(noted.to_json()) == noted
+    assert "source_stat" not in json.loads(MANIFEST.to_json())
+
+
+@pytest.mark.parametrize("stat", [{"size": 1}, {"size": -1, "mtime_ns": 0}, {"size": "1", "mtime_ns": 0}, 7])
+def test_a_file_s_size_and_time_that_are_none_are_refused(stat):
+    with pytest.raises(ValueError, match="schema version 1"):
+        Manifest.from_json(changed(source_stat=stat))

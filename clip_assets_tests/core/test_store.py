@@ -437,3 +437,53 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, mon
         with pytest.raises(StoreError, match=r"can't be read: .*Permission denied") as raised:
             call(ASSET, KEY)
         assert not isinstance(raised.value, ResultMissingError)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_rows_are_read_alone_and_are_those_of_the_whole(root, form):
+    store = Store(root, form)
+    features = clip_features(9)
+    manifest = write(store, features)
+    first, last = store.rows(manifest, "clip", [(0, 2), (7, 9)])
+    np.testing.assert_array_equal(np.concatenate([first, last]), features.clip[[0, 1, 7, 8]])
+    np.testing.assert_array_equal(store.rows(manifest, "timestamps_ms", [(3, 4)])[0], features.timestamps_ms[3:4])
+
+
+def test_rows_of_an_array_that_lay_in_columns_are_its_rows(root):
+    store = Store(root)
+    features = clip_features(6)
+    manifest = write(store, dataclasses.replace(features, clip=np.asfortranarray(features.clip)))
+    np.testing.assert_array_equal(store.rows(manifest, "clip", [(4, 6)])[0], features.clip[4:6])
+
+
+def test_rows_of_a_result_that_is_gone_or_cut_off_are_an_error(tmp_path):
+    store = Store(tmp_path)
+    manifest = write(store, clip_features(6))
+    path = Path(store.path(ASSET, KEY) / "clip.npy")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ResultCorruptError, match="ends before"):
+        store.rows(manifest, "clip", [(4, 6)])
+    path.unlink()
+    with pytest.raises(ResultMissingError, match="gone"):
+        store.rows(manifest, "clip", [(4, 6)])
+
+
+def test_another_result_has_another_identity_and_the_same_keeps_it(root):
+    store = Store(root)
+    assert store.identity(ASSET, KEY) is None
+    seen = set()
+    for seed in range(3):
+        write(store, clip_features(seed=seed))
+        seen.add(store.identity(ASSET, KEY))
+        assert store.identities(ASSET) == {KEY: store.identity(ASSET, KEY)}
+    assert len(seen) == 3
+    store.delete(ASSET, KEY)
+    assert (store.identity(ASSET, KEY), store.identities(ASSET)) == (None, {})
+
+
+def test_a_directory_that_an_identity_is_of_leads_to_its_manifest(root):
+    store = Store(root)
+    write(store, clip_features(), key="what?.mp4")
+    (directory,) = store.identities(ASSET)
+    assert store.manifest_in(ASSET, directory).partition_key == "what?.mp4"
+    assert store.manifest_in(ASSET, "other.mp4") is None
