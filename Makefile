@@ -17,12 +17,12 @@ export DAGSTER_HOME := $(CURDIR)/.dagster_home
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1	\2/p' Makefile
 
-demo: $(VENV)/.installed .dagster_home/dagster.yaml  ## materialize the bundled clips through Dagster, print the probabilities
+demo: $(VENV)/.installed .dagster_home  ## materialize the bundled clips through Dagster, print the probabilities
 	@$(BIN)/clip-assets demo
 	@echo "Open the UI:  make dev"
 
-dev: $(VENV)/.installed .dagster_home/dagster.yaml  ## open the UI on http://127.0.0.1:3000, with .env or else the demo's settings
-	@set -a; [ -f .env ] || . ./clip_assets/demo/demo.env; exec $(BIN)/python -m dagster dev -h 127.0.0.1 -w workspace.yaml
+dev: $(VENV)/.installed .dagster_home  ## open the UI on http://127.0.0.1:3000, with .env or else the demo's settings
+	@set -a; [ -f .env ] || . ./clip_assets/demo/demo.env; exec $(BIN)/clip-assets dev
 
 test: $(VENV)/.installed-test  ## run all tests, save those in a browser
 	$(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses 4 --dist worksteal
@@ -69,6 +69,5 @@ $(VENV)/.installed: $(VENV)/.made setup.cfg pyproject.toml constraints.txt
 $(VENV)/.installed-%: $(VENV)/.installed constraints-dev.txt
 	$(call install,.[$*])
 
-.dagster_home/dagster.yaml: dagster.yaml
-	@mkdir -p .dagster_home
-	@cp dagster.yaml $@
+.dagster_home:
+	@mkdir -p $@

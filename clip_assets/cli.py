@@ -38,8 +38,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clip-assets", description="Folders of videos become CLIP features.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    init = commands.add_parser("init", help="make a project: its settings and its Dagster instance")
+    init.add_argument(
+        "project", nargs="?", type=Path, default=Path(), metavar="PROJECT", help="its folder (default: .)"
+    )
+    init.add_argument(
+        "--videos", required=True, type=Path, metavar="FOLDER", help="the library; nothing is written there"
+    )
+    init.add_argument("--model", metavar="NAME", help="CLIP model, as ViT-B/32 (the default)")
+    init.add_argument("--fps", type=float, help="samples per second (default: every frame)")
+    init.set_defaults(run=_init)
+
+    dev = commands.add_parser("dev", help="open the project's UI, with Dagster's daemon beside it")
+    dev.add_argument(
+        "--port", type=int, default=3000, help="of the UI; the next free one if it is taken (default: 3000)"
+    )
+    dev.set_defaults(run=_dev)
+
     add = commands.add_parser("add", help="register videos of the library as partitions")
-    add.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a video, or a folder: all videos below it")
+    add.add_argument(
+        "paths", nargs="+", type=_absolute, metavar="PATH", help="a video, or a folder: all videos below it"
+    )
     add.set_defaults(run=_add)
 
     status = commands.add_parser("status", help="what is stored of each partition, and whether it is up to date")
@@ -47,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
     show = commands.add_parser("show", help="what is stored of one video: source, speed, cuts, what it shows when")
     show.add_argument("key", metavar="KEY", help="the partition's key: the video's path below the library")
-    show.add_argument("--html", type=Path, metavar="FILE", help="write one page with the pictures instead")
+    show.add_argument("--html", type=_absolute, metavar="FILE", help="write one page with the pictures instead")
     show.set_defaults(run=_show)
 
     demo = commands.add_parser("demo", help="materialize the bundled clips and print what each frame shows")
@@ -63,12 +82,43 @@ def _extract(arguments: argparse.Namespace) -> int:
     return run(arguments.argv)
 
 
+def _absolute(path: str) -> Path:
+    """A path as the user means it, wherever the command goes afterwards."""
+    return Path(path).absolute()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from clip_assets.project import init_project
+
+    for line in init_project(arguments.project, arguments.videos, arguments.model, arguments.fps):
+        _say(line)
+    return 0
+
+
+def _dev(arguments: argparse.Namespace) -> int:
+    from clip_assets.dev import dagster_service, free_port, run_together
+    from clip_assets.project import instance_folder, load_settings, refresh_instance_settings
+
+    load_settings()
+    if news := refresh_instance_settings(instance_folder()):
+        _say(news)
+    port = free_port(arguments.port)
+    if port != arguments.port:
+        _say(f"Port {arguments.port} is taken; this is on {port}.")
+    _say("Starting Dagster's UI and daemon ...")
+    return run_together([dagster_service(port)], _say)
+
+
 def _add(arguments: argparse.Namespace) -> int:
     from clip_assets.instance import open_instance, register
-    from clip_assets.settings import Settings, load_env_file
+    from clip_assets.project import load_settings
 
-    load_env_file()
-    settings = Settings.from_environment()
+    settings = load_settings()
     with open_instance() as instance:
         for key in register(instance, settings.videos, arguments.paths):
             sys.stdout.write(f"{key}\n")
@@ -79,11 +129,10 @@ def _status(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from clip_assets.instance import failures, open_instance, registered
-    from clip_assets.settings import Settings, load_env_file
+    from clip_assets.project import load_settings
     from clip_assets.status import status_report
 
-    load_env_file()
-    settings = Settings.from_environment()
+    settings = load_settings()
     console = Console()
     with open_instance() as instance:
         for part in status_report(settings, registered(instance), failures(instance)):
@@ -95,11 +144,10 @@ def _show(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from clip_assets.core.store import Store
-    from clip_assets.settings import Settings, load_env_file
+    from clip_assets.project import load_settings
     from clip_assets.show import as_page, as_text, sections
 
-    load_env_file()
-    parts = sections(Store(Settings.from_environment().output), arguments.key)
+    parts = sections(Store(load_settings().output), arguments.key)
     if arguments.html:
         arguments.html.write_text(as_page(arguments.key, parts), encoding="utf-8")
         sys.stdout.write(f"{arguments.html}\n")

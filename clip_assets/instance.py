@@ -1,17 +1,17 @@
 """The Dagster instance from the command line: registering videos, and which are registered."""
 
 import logging
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.core.errors import LibraryError, SettingsError, VideoUnreadableError
+from clip_assets.core.errors import LibraryError, VideoUnreadableError
 from clip_assets.core.library import VIDEO_EXTENSIONS, fingerprint, key_for, list_videos, path_for
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.partitions import keys_of_run, observation, videos_partitions
+from clip_assets.project import instance_folder
 
 logger = logging.getLogger(__name__)
 
@@ -28,14 +28,9 @@ def open_instance() -> dg.DagsterInstance:
     """The instance that ``DAGSTER_HOME`` names.
 
     Raises:
-        SettingsError: It isn't set, or is no folder; what is registered would be forgotten at once.
+        SettingsError: As `instance_folder`.
     """
-    home = os.environ.get("DAGSTER_HOME", "")
-    if not Path(home).is_absolute() or not Path(home).is_dir():
-        raise SettingsError(
-            f"DAGSTER_HOME is {home!r}; it must be the absolute path of the folder where Dagster keeps what it knows. "
-            'Set it, for instance with: mkdir -p .dagster_home && export DAGSTER_HOME="$PWD/.dagster_home"'
-        )
+    instance_folder()
     return dg.DagsterInstance.get()
 
 

@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 from PIL import Image
 
 from clip_assets.demo import demo_clips, demo_environment
+from clip_assets.project import INSTANCE_SETTINGS
 from clip_assets_tests.server import DagsterServer
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def make_deployment(folder: Path) -> dict[str, str]:
     home, videos = folder / "home", folder / "videos"
     home.mkdir()
     videos.mkdir()
-    shutil.copy(ROOT / "dagster.yaml", home)
+    shutil.copy(INSTANCE_SETTINGS, home)
     for clip in demo_clips():
         shutil.copy(clip, videos)
     (videos / "broken.mp4").write_text("This is no video.\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clip_assets.project import INSTANCE_SETTINGS
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_vit
 from clip_assets_tests.server import dagster_dev, wait_until
@@ -24,7 +25,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A deployment on a SQLite instance: a library with a good and a broken video."""
     folder = tmp_path_factory.mktemp("deployment with spaces")
     (folder / "home").mkdir()
-    shutil.copy(ROOT / "dagster.yaml", folder / "home")
+    shutil.copy(INSTANCE_SETTINGS, folder / "home")
     (folder / "videos").mkdir()
     corpus.constant_rate(folder / "videos" / "good one.mp4")
     (folder / "videos" / "broken.mp4").write_text("not a video")

@@ -16,6 +16,7 @@ import yaml
 
 from clip_assets.core.library import fingerprint
 from clip_assets.core.store import Store
+from clip_assets.project import INSTANCE_SETTINGS
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_vit
 from clip_assets_tests.platform import ASSETS
@@ -63,7 +64,7 @@ class Folder:
         self.videos, self.output, self.home = folder / "videos", folder / "output", folder / "home"
         self.videos.mkdir()
         self.home.mkdir()
-        instance = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+        instance = yaml.safe_load((INSTANCE_SETTINGS).read_text())
         instance["run_monitoring"]["poll_interval_seconds"] = 5
         (self.home / "dagster.yaml").write_text(yaml.safe_dump(instance))
         self.environment = {

@@ -12,6 +12,7 @@ from clip_assets.core.store import Store
 from clip_assets.definitions import build_definitions
 from clip_assets.demo import demo_clips, demo_environment
 from clip_assets.instance import open_instance, register
+from clip_assets.project import instance_folder, refresh_instance_settings
 from clip_assets.settings import Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
@@ -19,6 +20,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 
 def run_demo() -> Iterator[str]:
     """Copy the clips into the library, register and materialize them; the lines that say what each frame shows."""
+    refresh_instance_settings(instance_folder())
     load_dotenv(demo_environment(), override=True)
     settings = Settings.from_environment()
     settings.videos.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,150 @@
+"""A project: the folder that holds the settings and Dagster's instance; how it is made, and found by a command."""
+
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clip_assets.core.errors import SettingsError
+from clip_assets.core.library import list_videos
+from clip_assets.settings import Settings, load_env_file, variable_name
+
+INSTANCE_FOLDER = ".dagster_home"
+INSTANCE_SETTINGS = Path(str(files("clip_assets"))) / "dagster.yaml"
+"""The settings of Dagster's instance that this version comes with."""
+
+_SHIPPED = ".dagster.yaml.shipped"
+"""In an instance's folder: what its ``dagster.yaml`` was copied from, which tells whether it was edited since."""
+
+WORKSPACE = """load_from:
+  - python_module:
+      module_name: clip_assets.definitions
+      location_name: clip_assets
+"""
+
+
+def enter_project() -> None:
+    """Go to the project that the working directory lies in: the nearest folder upward with an instance.
+
+    Nothing happens where ``DAGSTER_HOME`` names the instance, or no project is found. Then settings of ``.env`` and
+    relative paths in it are those of the project.
+    """
+    if os.environ.get("DAGSTER_HOME"):
+        return
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / INSTANCE_FOLDER).is_dir():
+            os.chdir(folder)
+            os.environ["DAGSTER_HOME"] = str(folder / INSTANCE_FOLDER)
+            return
+
+
+def instance_folder() -> Path:
+    """The folder that ``DAGSTER_HOME`` names, which is there.
+
+    Raises:
+        SettingsError: It names none, or one that isn't there; what is registered would be forgotten at once.
+    """
+    home = os.environ.get("DAGSTER_HOME", "")
+    if not home:
+        raise SettingsError(
+            f"There is no project here: no {INSTANCE_FOLDER} in {Path.cwd()} or above it, and DAGSTER_HOME isn't set. "
+            "Make one: clip-assets init --videos FOLDER"
+        )
+    if not Path(home).is_absolute() or not Path(home).is_dir():
+        raise SettingsError(
+            f"DAGSTER_HOME is {home!r}; it must be the absolute path of the folder where Dagster keeps what it knows. "
+            f'Unset it to use the project of the working directory, or: mkdir -p "{home}"'
+        )
+    return Path(home)
+
+
+def init_project(folder: Path, videos: Path, model_name: str | None, extraction_fps: float | None) -> Iterator[str]:
+    """Write a project's files, none over another; a line for each, then what comes next.
+
+    Args:
+        folder: The project, made if it isn't there.
+        videos: Its library, which is only read.
+        model_name: The model, if not the default one.
+        extraction_fps: Samples per second; None: every frame.
+
+    Raises:
+        LibraryError: ``videos`` can't be listed.
+        SettingsError: A value isn't allowed, or the folder can't be written.
+    """
+    found = list_videos(videos)
+    chosen = {"videos": str(videos.absolute()), "model_name": model_name, "extraction_fps": extraction_fps}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    Settings.from_environment(**given)
+    try:
+        (folder / INSTANCE_FOLDER).mkdir(parents=True, exist_ok=True)
+        yield _write_new(folder / ".env", environment_file(given))
+        yield _write_new(folder / "workspace.yaml", WORKSPACE)
+        refreshed = refresh_instance_settings(folder / INSTANCE_FOLDER)
+    except OSError as error:
+        raise SettingsError(f"{folder} can't be written: {error.strerror}. Name another folder.") from error
+    yield refreshed or f"there: {folder / INSTANCE_FOLDER / 'dagster.yaml'}"
+    yield f"{len(found.videos)} videos in {videos}."
+    where = "" if folder.resolve() == Path.cwd().resolve() else f"cd {shlex.quote(str(folder))} && "
+    yield f"Register them: {where}clip-assets add {shlex.quote(str(videos.absolute()))}"
+    yield f"Open the UI:   {where}clip-assets dev"
+
+
+def environment_file(given: dict[str, Any]) -> str:
+    """Content of a file ``.env``: every setting with what it means; those that aren't given are commented out."""
+    parts = ["# Settings of clip_assets. Relative paths are relative to this file's folder."]
+    for name, field in Settings.model_fields.items():
+        value = given.get(name, field.default)
+        shown = "" if value is None else str(value)
+        if any(character in shown for character in " #'\"$\\"):
+            shown = "'" + shown.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        parts.append(f"# {field.description}\n{'' if name in given else '# '}{variable_name(name)}={shown}")
+    return "\n\n".join(parts) + "\n"
+
+
+def refresh_instance_settings(home: Path) -> str:
+    """Give an instance this version's ``dagster.yaml``, unless it has one that was edited, which stays.
+
+    Returns:
+        What was done, or what is new and wasn't taken over; empty where there is nothing to say.
+    """
+    mine, shipped = home / "dagster.yaml", home / _SHIPPED
+    new = INSTANCE_SETTINGS.read_bytes()
+    before = shipped.read_bytes() if shipped.exists() else None
+    current = mine.read_bytes() if mine.exists() else None
+    if before == new or current == new:
+        shipped.write_bytes(new)
+        return ""
+    shipped.write_bytes(new)
+    if current is None or current == before:
+        shutil.copyfile(INSTANCE_SETTINGS, mine)
+        return f"wrote {mine}"
+    added = [name for name in yaml.safe_load(new) if name not in (yaml.safe_load(current) or {})]
+    differing = f" It lacks: {', '.join(added)}." if added else ""
+    return f"kept {mine}, which was edited; this version's is {INSTANCE_SETTINGS}.{differing}"
+
+
+def load_settings() -> Settings:
+    """The settings of the project that the working directory lies in.
+
+    Raises:
+        SettingsError: As `Settings.from_environment`.
+    """
+    enter_project()
+    load_env_file()
+    return Settings.from_environment()
+
+
+def _write_new(path: Path, content: str) -> str:
+    """Write a file unless there is one; what was done."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(content)
+    except FileExistsError:
+        return f"there: {path}"
+    return f"wrote {path}"
