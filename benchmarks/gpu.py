@@ -138,7 +138,7 @@ def pipeline_row(
     with decoding.decode(source, np.arange(min(DECODED, source.frame_count))) as stream:
         decoded = [frame.rgb for frame in stream]
     frames = sample(source, Sampling())
-    jobs = [VideoJob(str(number), path, frames, source) for number in range(len(devices) * arguments.videos)]
+    jobs = [VideoJob(str(number), lambda: (source, frames)) for number in range(len(devices) * arguments.videos)]
     models = [random_model(name, folder, device, best["precision"]) for device in devices]
     whole = partial(together, jobs, models, PipelineOptions(batch_size=best["batch_size"]))
     with mock.patch.object(decoding, "decode", lambda _, indices, **__: FramesInMemory(decoded, indices)):

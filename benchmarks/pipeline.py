@@ -31,10 +31,10 @@ from clip_assets.core.model import ClipModel, Precision, load_model
 from clip_assets.core.pipeline import Extracted, extract_features
 from clip_assets.core.preprocess import Preprocess
 from clip_assets.core.records import FrameIndices
-from clip_assets.core.sampling import Sampling, sample
+from clip_assets.core.sampling import Sampling
 from clip_assets.core.staging import CpuStaging
-from clip_assets.core.video import decode, probe
-from videos import SIZES, video
+from clip_assets.core.video import decode
+from videos import SIZES, planned, video
 
 # The arguments of OpenAI's CLIP: embed_dim, image_resolution, vision_layers, vision_width, vision_patch_size,
 # context_length, vocab_size, transformer_width, transformer_heads, transformer_layers.
@@ -86,9 +86,10 @@ def random_model(name: str, folder: Path, device: str, precision: Precision | No
 
 def measure(model: ClipModel, name: str, path: Path, size: str, arguments: argparse.Namespace) -> dict[str, object]:
     """One row: frames per second of each stage and of the whole, medians, and the efficiency."""
-    frames = sample(probe(path), Sampling(extraction_fps=arguments.fps))
+    plan = partial(planned, path, Sampling(extraction_fps=arguments.fps))
+    _, frames = plan()
     options = PipelineOptions(batch_size=arguments.batch_size)
-    jobs = [VideoJob(str(number), path, frames) for number in range(arguments.videos)]
+    jobs = [VideoJob(str(number), plan) for number in range(arguments.videos)]
     batch_size = options.batch_size or default_batch_size([model.device], model.image_flops)
     pixels, batch = stage_inputs(model, path, frames, batch_size)
     stages: dict[str, Callable[[], int]] = {
@@ -141,7 +142,8 @@ def decode_only(jobs: list[VideoJob], videos_at_once: int | None = None) -> int:
     """Frames decoded."""
 
     def frames_of(job: VideoJob) -> int:
-        with decode(job.path, np.unique(job.frames.indices), threads=1) as stream:
+        source, frames = job.plan()
+        with decode(source, np.unique(frames.indices), threads=1) as stream:
             return sum(1 for _ in stream)
 
     with ThreadPoolExecutor(videos_at_once or available_cores()) as threads:

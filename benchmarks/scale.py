@@ -15,6 +15,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -22,13 +23,11 @@ import dagster as dg
 from clip_assets.core.decoding import VideoJob
 from clip_assets.core.model import load_model
 from clip_assets.core.pipeline import Extracted, extract_features
-from clip_assets.core.sampling import sample
-from clip_assets.core.video import probe
 from clip_assets.definitions import build_definitions
 from clip_assets.instance import register
 from clip_assets.partitions import partition_tags
 from clip_assets.settings import Settings
-from videos import write
+from videos import planned, write
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -112,9 +111,9 @@ def dagster_cpu_seconds(folder: Path, keys: Sequence[str], videos_per_run: int) 
 def pipeline_cpu_seconds(paths: list[Path], settings: Settings) -> float:
     """CPU time of decoding, preprocessing and encoding, without Dagster and without storing anything."""
     model = load_model("demo", weights_folder=settings.weights)
-    frames = sample(probe(paths[0]), settings.sampling)
+    jobs = [VideoJob(str(path), partial(planned, path, settings.sampling)) for path in paths]
     cpu = time.process_time()
-    for result in extract_features((VideoJob(str(p), p, frames) for p in paths), [model], settings.pipeline_options):
+    for result in extract_features(jobs, [model], settings.pipeline_options):
         assert isinstance(result, Extracted), result.error
     return time.process_time() - cpu
 

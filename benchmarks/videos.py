@@ -8,6 +8,10 @@ from pathlib import Path
 import av
 import numpy as np
 
+from clip_assets.core.records import FrameIndices, VideoProbe
+from clip_assets.core.sampling import Sampling, sample
+from clip_assets.core.video import probe
+
 SIZES = {"240p": (320, 240), "360p": (480, 360), "480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
 RATE = 30
 CUT_SECONDS = 5
@@ -22,6 +26,12 @@ def video(folder: Path, size: str, seconds: int) -> Path:
         write(part, SIZES[size], seconds)
         part.rename(path)
     return path
+
+
+def planned(path: Path, sampling: Sampling) -> tuple[VideoProbe, FrameIndices]:
+    """The plan of a job: the video is probed for each job, as in a library of many."""
+    source = probe(path)
+    return source, sample(source, sampling)
 
 
 def write(path: Path, size: tuple[int, int], seconds: int, frames: int | None = None) -> None:

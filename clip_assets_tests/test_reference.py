@@ -47,7 +47,8 @@ def test_vit_b_32_gives_the_published_features(reference_folder: Path, reference
     if not (weights / "ViT-B-32.pt").is_file():
         pytest.skip(f"OpenAI's ViT-B/32 weights are not in {weights}")
     model = load_model("ViT-B/32", weights_folder=weights)
-    job = VideoJob("sample", reference_video, sample(probe(reference_video), Sampling()))
+    video = probe(reference_video)
+    job = VideoJob("sample", lambda: (video, sample(video, Sampling())))
     (result,) = extract_features([job], [model], PipelineOptions())
     assert isinstance(result, Extracted)
     ours = result.features.clip.astype(np.float64)

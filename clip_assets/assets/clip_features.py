@@ -1,6 +1,6 @@
 """One CLIP feature per sampled frame."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,13 +11,15 @@ import numpy as np
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.assets.common import ForceConfig, draw, table, want_each
 from clip_assets.core.decoding import PipelineOptions, VideoJob
-from clip_assets.core.errors import ClipAssetsError, VideoChangedError
+from clip_assets.core.errors import VideoChangedError
 from clip_assets.core.model import ClipModel
 from clip_assets.core.pictures.analysis import changes, sparkline
 from clip_assets.core.pictures.kept import KEPT_FRAMES, kept_sheet
 from clip_assets.core.pictures.results import MAX_CUTS, change_over_time, similarity_over_time
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
+from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.shots import cuts
+from clip_assets.core.video import probe
 from clip_assets.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, speed_rows
 from clip_assets.io_managers import StoredResults
 from clip_assets.progress import ProgressLog
@@ -76,18 +78,13 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
         )
 
         def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
-            unreadable: list[Failed] = []
+            def plan(key: str) -> tuple[VideoProbe, FrameIndices]:
+                return probe(library.path(key), timeout_seconds=settings.video_timeout), frame_indices[key]
 
-            def jobs() -> Iterator[VideoJob]:
-                for key in keys:
-                    try:
-                        yield VideoJob(key, library.path(key), frame_indices[key])
-                    except ClipAssetsError as error:
-                        unreadable.append(Failed(key, error))
-
+            jobs = (VideoJob(key, partial(plan, key)) for key in keys)
             models = clip_model.models()
             progress = ProgressLog(context.log.info, len(keys), _frames_to_encode(keys, frame_indices))
-            for extracted in extract_features(jobs(), models, options, progress.add_frames):
+            for extracted in extract_features(jobs, models, options, progress.add_frames):
                 key = extracted.job.key
                 if isinstance(extracted, ExtractionFailed):
                     yield Failed(key, extracted.error)
@@ -99,7 +96,6 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
                         pictures = draw(context.log, key, *shown, partial(kept_sheet, extracted.thumbnails))
                     yield Computed(key, extracted.features, wanted[key], summary.to_store(), pictures)
                 progress.add_video()
-            yield from unreadable
 
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
 

@@ -6,14 +6,14 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from clip_assets.core.devices import available_cores
+from clip_assets.core.errors import VideoDamagedError
 from clip_assets.core.pictures.analysis import spread
 from clip_assets.core.pictures.kept import thumbnail
 from clip_assets.core.preprocess import PREPROCESSING
@@ -39,19 +39,16 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, eq=False)
 class VideoJob:
-    """A video and the frames of it to encode.
+    """A video to extract.
 
     Attributes:
         key: How the caller knows the video.
-        path: The file.
-        frames: The sampled frames.
-        probe: What is known of the video, if it was probed already; else it is probed again.
+        plan: What is known of the video, and which frames of it to encode. Called once, on the thread that decodes it,
+            where it may take its time; what it raises is the reason why this video fails.
     """
 
     key: str
-    path: Path
-    frames: FrameIndices
-    probe: VideoProbe | None = None
+    plan: Callable[[], tuple[VideoProbe, FrameIndices]]
 
 
 @dataclass(frozen=True)
@@ -83,15 +80,21 @@ class PipelineOptions:
 
 @dataclass(frozen=True, eq=False)
 class Begun:
-    """A video's first message: its place among the jobs, and its distinct frames int64 (U,), each encoded once.
+    """A video's first message.
 
-    ``at`` is when, in seconds of `time.perf_counter`.
+    Attributes:
+        number: The video's place among the jobs.
+        job: Which it is.
+        at: When it was begun, in seconds of `time.perf_counter`.
+        frames: The frames to encode; None where it failed before they were known.
+        distinct: int64 (U,), each of them once, ascending.
     """
 
     number: int
     job: VideoJob
-    distinct: NDArray[np.int64]
     at: float
+    frames: FrameIndices | None
+    distinct: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +157,11 @@ SECONDS_PER_MESSAGE = 0.05
 class DecodingThreads:
     """Each thread takes the next job and sends `Begun`, its frames in order, a few in a message, and `Ended`.
 
-    A thread that finds no more jobs sends None, one that can't go on sends the exception. Whoever receives releases
-    ``ahead`` once for every video that it is done with.
+    The last thread that finds no more jobs sends None, one that can't go on sends the exception. Whoever receives
+    releases ``ahead`` once for every video that it is done with.
+
+    How many videos are decoded at once is for the first one of large pictures to say, whose size is known when it is
+    begun: until then there are as many threads as small pictures are worth.
     """
 
     def __init__(
@@ -173,27 +179,30 @@ class DecodingThreads:
         self._active = 0
         self._preprocess = preprocess
         self._options = options
-        self._drawing = threading.Lock()
+        self._lock = threading.Lock()  # held for moments: over the jobs, the threads and the counts of both
         self._stopping = threading.Event()
-        first = self._upcoming[1].frames if self._upcoming else None
-        count = options.videos_at_once or (default_videos_at_once(first.width * first.height) if first else 1)
-        self._threads = [
-            threading.Thread(target=self._work, args=(device,), name=f"decode_{number}")
-            for number, device in zip(range(count), itertools.cycle(devices), strict=False)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    @property
-    def thread_count(self) -> int:
-        """Threads that were started, and so the number of None that will come."""
-        return len(self._threads)
+        self._devices = itertools.cycle(devices)
+        self._threads: list[threading.Thread] = []
+        self._at_work = 0
+        self._most = options.videos_at_once or default_videos_at_once(_FEW_PIXELS)
+        self._start_threads(options.videos_at_once or default_videos_at_once(0))
 
     def close(self) -> None:
         """Stop the threads, which close their files, and wait for them."""
-        self._stopping.set()
+        with self._lock:
+            self._stopping.set()
         for thread in self._threads:
             thread.join()
+
+    def _start_threads(self, count: int) -> None:
+        """See to it that there are at least so many, unless they are to stop."""
+        with self._lock:
+            while len(self._threads) < count and not self._stopping.is_set():
+                name = f"decode_{len(self._threads)}"
+                thread = threading.Thread(target=self._work, args=(next(self._devices),), name=name)
+                self._threads.append(thread)
+                self._at_work += 1
+                thread.start()
 
     def _work(self, device: str) -> None:
         """Decode videos, their frames resized on ``device``."""
@@ -202,10 +211,17 @@ class DecodingThreads:
         torch.set_num_threads(1)  # of this thread: the encoder uses the others
         try:
             while (drawn := self._next_job()) is not None:
-                self._decode(*drawn, device)
-                with self._drawing:
+                number, job, threads = drawn
+                ended = Ended(number)
+                self._extract(job, threads, device, ended)
+                self._send(ended)
+                with self._lock:
                     self._active -= 1
-            self._send(None)
+            with self._lock:
+                self._at_work -= 1
+                is_last = not self._at_work
+            if is_last:
+                self._send(None)
         except _Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 - as when the jobs can't be drawn; the receiver raises it
@@ -215,37 +231,50 @@ class DecodingThreads:
         """A job's number, the job, and how many threads are to decode it: the cores that no other video needs."""
         while not self.ahead.acquire(timeout=POLL_SECONDS):
             self._check_stopping()
-        with self._drawing:
+        with self._lock:
             numbered = self._upcoming or next(self._jobs, None)
             if numbered is None:
                 return None
             self._upcoming = next(self._jobs, None)
             self._active += 1
-            at_once = min(self._active + (self._upcoming is not None), len(self._threads))
+            at_once = min(self._active + (self._upcoming is not None), self._most)
         return *numbered, max(1, available_cores() // at_once)
 
-    def _decode(self, number: int, job: VideoJob, threads: int, device: str) -> None:
-        distinct = np.unique(job.frames.indices)
+    def _extract(self, job: VideoJob, threads: int, device: str, ended: Ended) -> None:
+        """Send all of a video but its end, which is filled; whatever breaks one video is that video's failure."""
         began = time.perf_counter()
-        self._send(Begun(number, job, distinct, began))
-        ended = Ended(number)
         try:
-            with decode(
-                job.probe or job.path,
-                distinct,
-                decoder=self._options.decoder,
-                on_damage=self._options.on_damage,
-                timeout_seconds=self._options.video_timeout,
-                threads=threads,
-            ) as frames:
-                ended.decode_seconds = time.perf_counter() - began
-                for prepared in self._prepare(frames, distinct, device, ended):
-                    self._send(prepared)
-                    ended.sent += len(prepared)
-                ended.damage = frames.damage
-        except Exception as error:  # noqa: BLE001 - whatever breaks one video is reported as that video's failure
+            video, sampled = job.plan()
+        except Exception as error:  # noqa: BLE001 - see above
+            self._send(Begun(ended.number, job, began, None, np.zeros(0, np.int64)))
             ended.error = error
-        self._send(ended)
+            return
+        if video.width * video.height >= _FEW_PIXELS:
+            self._start_threads(self._most)
+        distinct = np.unique(sampled.indices)
+        self._send(Begun(ended.number, job, began, sampled, distinct))
+        try:
+            self._decode(video, distinct, threads, device, ended)
+        except Exception as error:  # noqa: BLE001 - see above
+            ended.error = error
+
+    def _decode(self, video: VideoProbe, distinct: NDArray[np.int64], threads: int, device: str, ended: Ended) -> None:
+        began = time.perf_counter()
+        with decode(
+            video,
+            distinct,
+            decoder=self._options.decoder,
+            on_damage=self._options.on_damage,
+            timeout_seconds=self._options.video_timeout,
+            threads=threads,
+        ) as frames:
+            ended.decode_seconds = time.perf_counter() - began
+            for prepared in self._prepare(frames, distinct, device, ended):
+                self._send(prepared)
+                ended.sent += len(prepared)
+            ended.damage = frames.damage
+        if not ended.sent:
+            raise VideoDamagedError(f"{video.path}: none of the frames asked for decodes")
 
     def _prepare(
         self, frames: FrameStream, distinct: NDArray[np.int64], device: str, ended: Ended

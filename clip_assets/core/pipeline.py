@@ -30,7 +30,6 @@ from clip_assets.core.decoding import (
     VideoJob,
 )
 from clip_assets.core.devices import default_batch_size
-from clip_assets.core.errors import VideoDamagedError
 from clip_assets.core.preprocess import Preprocess
 from clip_assets.core.records import ClipFeatures
 
@@ -79,6 +78,7 @@ def extract_features(
     models: Sequence[ClipModel],
     options: PipelineOptions,
     on_encoded: Callable[[int], None] | None = None,
+    on_begun: Callable[[int], None] | None = None,
 ) -> Generator[Extracted | ExtractionFailed]:
     """Encode the sampled frames of many videos; results come in the order of ``jobs``.
 
@@ -86,10 +86,12 @@ def extract_features(
     and length of the videos. Closing the generator stops the threads and closes the files.
 
     Args:
-        jobs: Drawn from as work proceeds; may be lazy.
+        jobs: Drawn from as work proceeds, by one thread at a time while the others wait; may be lazy, not slow.
         models: Replicas of one model, which share the batches.
         options: See `PipelineOptions`.
         on_encoded: Called with the number of frames of each batch that is encoded, for a display of progress.
+        on_begun: Called with the number of frames that each video is to have encoded, once that is known: 0 if it
+            fails before. Both are called on the caller's thread.
     """
     keep_freed_memory()
     preprocess = Preprocess(models[0].input_resolution)
@@ -99,7 +101,7 @@ def extract_features(
         closing(_Encoders(models, preprocess, batch_size)) as encoders,
         closing(DecodingThreads(jobs, preprocess, devices, options, batch_size * encoders.thread_count)) as decoding,
     ):
-        yield from _Assembly(models[0], decoding, encoders, batch_size, on_encoded).results()
+        yield from _Assembly(models[0], decoding, encoders, batch_size, on_encoded, on_begun).results()
 
 
 @dataclass(eq=False)
@@ -194,26 +196,22 @@ class _Assembly:
     decoding: DecodingThreads
     encoders: _Encoders
     batch_size: int
-    on_encoded: Callable[[int], None] | None = None
+    on_encoded: Callable[[int], None] | None
+    on_begun: Callable[[int], None] | None
     videos: dict[int, _Video] = field(default_factory=dict)
     filling: list[Prepared] = field(default_factory=list)
     pending: deque[_Batch] = field(default_factory=deque)
     handed_over: int = 0
 
     def results(self) -> Iterator[Extracted | ExtractionFailed]:
-        threads_left = self.decoding.thread_count
-        while threads_left:
-            match self.decoding.queue.get():
+        while (message := self.decoding.queue.get()) is not None:
+            match message:
                 case Begun() as begun:
-                    count = len(begun.distinct)
-                    rows = np.empty((count, self.model.embed_dim), np.float32)
-                    self.videos[begun.number] = _Video(begun, rows, np.zeros(count, np.bool_))
+                    self._begin(begun)
                 case Prepared() as prepared:
                     self._fill(prepared)
                 case Ended() as ended:
                     self.videos[ended.number].ended = ended
-                case None:
-                    threads_left -= 1
                 case BaseException() as error:
                     raise error
             if self._stalled():
@@ -221,6 +219,13 @@ class _Assembly:
             yield from self._complete_videos()
         self._flush()
         yield from self._complete_videos()
+
+    def _begin(self, begun: Begun) -> None:
+        count = len(begun.distinct)
+        rows = np.empty((count, self.model.embed_dim), np.float32)
+        self.videos[begun.number] = _Video(begun, rows, np.zeros(count, np.bool_))
+        if self.on_begun is not None:
+            self.on_begun(count)
 
     def _stalled(self) -> bool:
         """Whether every decoding thread waits for a video to be handed over, which waits for a batch to fill."""
@@ -280,21 +285,20 @@ class _Assembly:
             yield self._finish(video)
 
     def _finish(self, video: _Video) -> Extracted | ExtractionFailed:
-        job, ended = video.begun.job, video.ended
+        job, frames, ended = video.begun.job, video.begun.frames, video.ended
         assert ended is not None
         error = ended.error or video.error
         if error is not None:
             return ExtractionFailed(job, error)
-        if not video.present.any():
-            return ExtractionFailed(job, VideoDamagedError(f"{job.path}: none of the frames asked for decodes."))
-        row = np.searchsorted(video.begun.distinct, job.frames.indices)
+        assert frames is not None
+        row = np.searchsorted(video.begun.distinct, frames.indices)
         kept = video.present[row]
         features = ClipFeatures(
             clip=video.rows[row[kept]],
-            timestamps_ms=job.frames.timestamps_ms[kept],
-            source_timestamps_ms=job.frames.source_timestamps_ms[kept],
-            indices=job.frames.indices[kept],
-            fps=job.frames.fps,
+            timestamps_ms=frames.timestamps_ms[kept],
+            source_timestamps_ms=frames.source_timestamps_ms[kept],
+            indices=frames.indices[kept],
+            fps=frames.fps,
             model_name=self.model.name,
             weights_sha256=self.model.weights_sha256,
             damage=ended.damage,

@@ -6,6 +6,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from clip_assets.core.model import ClipModel
-    from clip_assets.core.records import ClipFeatures
+    from clip_assets.core.records import ClipFeatures, FrameIndices, VideoProbe
     from clip_assets.extract.inputs import Video
     from clip_assets.extract.options import Request
     from clip_assets.extract.plan import Plan
@@ -73,7 +74,7 @@ class Extraction:
         options = self._settings.pipeline_options
         with (
             Progress(len(self._plan.to_extract)) as progress,
-            closing(extract_features(self._jobs(progress), models, options, progress.encoded)) as results,
+            closing(extract_features(self._jobs(), models, options, progress.encoded, progress.looked_at)) as results,
         ):
             print_lines(predictions.begin() if predictions else ())
             try:
@@ -115,19 +116,13 @@ class Extraction:
         best = None if texts else SHOWN_BY_DEFAULT
         return Predictions(model, texts or default_texts(model.name), self._options.pred_format, best)
 
-    def _jobs(self, progress: Progress) -> Iterator[VideoJob]:
-        """The videos whose frames can be chosen; drawn by the pipeline's threads, one at a time."""
-        for video in self._plan.to_extract:
-            try:
-                source = probe(video.path, timeout_seconds=self._settings.video_timeout)
-                frames = sample(source, self._settings.sampling)
-            except (ClipAssetsError, OSError) as error:
-                self.failed[video.name] = error
-                progress.looked_at(0)
-                progress.video_done()
-            else:
-                progress.looked_at(len(np.unique(frames.indices)))
-                yield VideoJob(str(video.number), video.path, frames, source)
+    def _jobs(self) -> Iterator[VideoJob]:
+        return (VideoJob(str(video.number), partial(self._sampled, video)) for video in self._plan.to_extract)
+
+    def _sampled(self, video: Video) -> tuple[VideoProbe, FrameIndices]:
+        """The video, and the frames of it that are asked for; called by the pipeline's threads."""
+        source = probe(video.path, timeout_seconds=self._settings.video_timeout)
+        return source, sample(source, self._settings.sampling)
 
     def _in_order(
         self, results: Iterator[Extracted | ExtractionFailed]

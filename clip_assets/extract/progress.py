@@ -30,7 +30,7 @@ class Progress:
         )
 
     def looked_at(self, frames: int) -> None:
-        """A video with so many frames to encode was drawn, or with none, that failed."""
+        """A video with so many frames to encode was begun, or with none, that failed."""
         self._looked_at += 1
         self._frames += frames
         self._bar.total = round(self._frames / self._looked_at * self._videos)

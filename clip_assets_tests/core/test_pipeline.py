@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ import torch
 
 from clip_assets.core import decoding
 from clip_assets.core.decoding import VIDEOS_AHEAD, DecodingThreads, PipelineOptions, Prepared, VideoJob
-from clip_assets.core.errors import VideoDamagedError, VideoUnreadableError
+from clip_assets.core.errors import SamplingError, VideoDamagedError, VideoUnreadableError
 from clip_assets.core.model import ClipModel, load_model
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
 from clip_assets.core.preprocess import Preprocess
+from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import decode, probe
 from clip_assets_tests import corpus
@@ -55,7 +57,16 @@ class CountingModel:
 
 
 def job(path: Path, key: str = "clip", sampling: Sampling | None = None) -> VideoJob:
-    return VideoJob(key, path, sample(probe(path), sampling or Sampling()))
+    video = probe(path)
+    frames = sample(video, sampling or Sampling())
+    return VideoJob(key, lambda: (video, frames))
+
+
+def unplannable(key: str) -> VideoJob:
+    def plan() -> tuple[VideoProbe, FrameIndices]:
+        raise SamplingError(f"no frames of {key}")
+
+    return VideoJob(key, plan)
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +93,11 @@ def test_each_frame_has_its_own_feature_however_the_work_is_cut(
     assert [result.job.key for result in results] == ["0", "1", "2", "3"]
     for result in results:
         assert isinstance(result, Extracted)
-        np.testing.assert_allclose(result.features.clip, feature_of_frame[result.job.frames.indices], atol=1e-5)
-        np.testing.assert_array_equal(result.features.indices, result.job.frames.indices)
-        np.testing.assert_array_equal(result.features.timestamps_ms, result.job.frames.timestamps_ms)
-        np.testing.assert_array_equal(result.features.source_timestamps_ms, result.job.frames.source_timestamps_ms)
+        _, frames = result.job.plan()
+        np.testing.assert_allclose(result.features.clip, feature_of_frame[frames.indices], atol=1e-5)
+        np.testing.assert_array_equal(result.features.indices, frames.indices)
+        np.testing.assert_array_equal(result.features.timestamps_ms, frames.timestamps_ms)
+        np.testing.assert_array_equal(result.features.source_timestamps_ms, frames.source_timestamps_ms)
         assert result.features.fps == 25.0
         assert (result.features.model_name, result.features.damage) == ("custom", "")
 
@@ -107,15 +119,27 @@ def test_a_frame_that_repeats_is_encoded_once(model: ClipModel, clip: Path) -> N
     counting = CountingModel(model)
     video = job(clip, sampling=Sampling(extraction_fps=250.0))
     extract([video], counting)
-    assert len(video.frames.indices) == 10 * video.frames.frame_count
-    assert sum(counting.batches) == video.frames.frame_count
+    _, frames = video.plan()
+    assert len(frames.indices) == 10 * frames.frame_count
+    assert sum(counting.batches) == frames.frame_count
 
 
-def test_the_frames_encoded_so_far_are_told(model: ClipModel, clip: Path) -> None:
-    told: list[int] = []
-    jobs = [job(clip, str(number), Sampling(extraction_total=10)) for number in range(3)]
-    list(extract_features(jobs, [model], PipelineOptions(batch_size=16), on_encoded=told.append))
-    assert told == [16, 14]
+def test_the_frames_to_encode_and_those_encoded_so_far_are_told_on_the_callers_thread(
+    model: ClipModel, clip: Path
+) -> None:
+    told: dict[str, list[int]] = {"encoded": [], "begun": []}
+    threads: set[int] = set()
+
+    def note(what: str, count: int) -> None:
+        told[what].append(count)
+        threads.add(threading.get_ident())
+
+    jobs = [*(job(clip, str(number), Sampling(extraction_total=10)) for number in range(3)), unplannable("3")]
+    options = PipelineOptions(batch_size=16)
+    list(extract_features(jobs, [model], options, partial(note, "encoded"), partial(note, "begun")))
+    assert told["encoded"] == [16, 14]
+    assert sorted(told["begun"]) == [0, 10, 10, 10]
+    assert threads == {threading.get_ident()}
 
 
 def test_thumbnails_show_the_frames_that_they_are_named_after(model: ClipModel, tmp_path: Path) -> None:
@@ -149,10 +173,52 @@ def test_more_short_videos_than_may_be_ahead_do_not_wait_for_a_full_batch(model:
 
 def test_a_broken_video_fails_alone(model: ClipModel, clip: Path, tmp_path: Path) -> None:
     good = job(clip)
-    missing = replace(good, key="missing", path=tmp_path / "missing.mp4")
+    video, frames = good.plan()
+    missing = VideoJob("missing", lambda: (replace(video, path=tmp_path / "missing.mp4"), frames))
     results = extract([good, missing, good], model)
     assert [type(result) for result in results] == [Extracted, ExtractionFailed, Extracted]
     assert isinstance(results[1].error, VideoUnreadableError)
+
+
+def test_videos_whose_frames_cannot_be_chosen_fail_in_their_places(model: ClipModel, clip: Path) -> None:
+    jobs = [unplannable("0"), job(clip, "1"), unplannable("2"), unplannable("3"), job(clip, "4")]
+    results = extract(jobs, model, videos_at_once=3)
+    assert [result.job.key for result in results] == ["0", "1", "2", "3", "4"]
+    assert [str(result.error) if isinstance(result, ExtractionFailed) else "" for result in results] == [
+        *("no frames of 0", "", "no frames of 2", "no frames of 3", ""),
+    ]
+
+
+def test_videos_are_planned_side_by_side(model: ClipModel, clip: Path) -> None:
+    meeting = threading.Barrier(3)
+
+    def plan() -> tuple[VideoProbe, FrameIndices]:
+        meeting.wait(timeout=30)
+        return job(clip).plan()
+
+    results = extract([VideoJob(str(number), plan) for number in range(3)], model, videos_at_once=3)
+    assert [type(result) for result in results] == [Extracted] * 3
+
+
+@pytest.mark.parametrize(("width", "height", "expected"), [(640, 352, 2), (640, 360, 4)])
+def test_large_pictures_are_decoded_on_every_core_and_small_ones_on_half_of_them(
+    model: ClipModel, clip: Path, monkeypatch: pytest.MonkeyPatch, width: int, height: int, expected: int
+) -> None:
+    meeting = threading.Barrier(expected)
+    names: set[str] = set()
+
+    def met(*arguments: object, **options: object) -> object:
+        names.add(threading.current_thread().name)
+        meeting.wait(timeout=30)
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(decoding, "available_cores", lambda: 4)
+    monkeypatch.setattr(decoding, "decode", met)
+    video, frames = job(clip, sampling=Sampling(extraction_total=1)).plan()
+    video = replace(video, width=width, height=height)
+    results = extract([VideoJob(str(number), lambda: (video, frames)) for number in range(8)], model)
+    assert [type(result) for result in results] == [Extracted] * 8
+    assert names == {f"decode_{number}" for number in range(expected)}
 
 
 def test_a_damaged_video_fails_or_keeps_what_decodes_on_request(model: ClipModel, tmp_path: Path) -> None:
@@ -165,10 +231,11 @@ def test_a_damaged_video_fails_or_keeps_what_decodes_on_request(model: ClipModel
     (kept,) = extract([video], model, on_damage="keep")
     assert isinstance(kept, Extracted)
     rows = len(kept.features.clip)
-    assert 0 < rows < video.frames.frame_count
+    _, frames = video.plan()
+    assert 0 < rows < frames.frame_count
     assert rows == len(kept.features.indices) == len(kept.features.timestamps_ms)
     np.testing.assert_array_equal(
-        kept.features.timestamps_ms, video.frames.timestamps_ms[kept.features.indices], "each row at its own time"
+        kept.features.timestamps_ms, frames.timestamps_ms[kept.features.indices], "each row at its own time"
     )
     assert "frame" in kept.features.damage
 
@@ -266,9 +333,9 @@ def test_a_video_has_the_cores_that_no_other_needs(
 ) -> None:
     threads: list[tuple[str, int]] = []
 
-    def noted(path: Path, *arguments: object, **options: object) -> object:
-        threads.append((path.name, options["threads"]))
-        return decode(path, *arguments, **options)
+    def noted(video: VideoProbe, *arguments: object, **options: object) -> object:
+        threads.append((video.path.name, options["threads"]))
+        return decode(video, *arguments, **options)
 
     monkeypatch.setattr(decoding, "available_cores", lambda: 8)
     monkeypatch.setattr(decoding, "decode", noted)

@@ -161,7 +161,8 @@ def test_any_sentence_can_be_plotted(sentence: str) -> None:
 def best_of_shapes(folder: Path, thumbnails: int) -> tuple[Picture, TextMatch, list[int]]:
     """The picture made of the demo's main clip by the demo's model, the match, and the frames that were kept."""
     model = load_model("demo", weights_folder=folder)
-    job = VideoJob("shapes", SHAPES, sample(probe(SHAPES), Sampling()))
+    video = probe(SHAPES)
+    job = VideoJob("shapes", lambda: (video, sample(video, Sampling())))
     (result,) = extract_features([job], [model], PipelineOptions(thumbnails=thumbnails))
     assert isinstance(result, Extracted)
     texts, found = ("a red circle", "a blue square", "a green triangle"), result.features
