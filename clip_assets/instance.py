@@ -1,7 +1,7 @@
 """The Dagster instance from the command line: registering videos, and which are registered."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import dagster as dg
 from clip_assets.core.errors import LibraryError, VideoUnreadableError
 from clip_assets.core.library import VIDEO_EXTENSIONS, fingerprint, key_for, list_videos, path_for
 from clip_assets.core.records import RECORD_TYPES
+from clip_assets.failures import failed_videos
 from clip_assets.partitions import keys_of_run, observation, videos_partitions
 from clip_assets.project import instance_folder
 
@@ -44,17 +45,6 @@ def held_keys(instance: dg.DagsterInstance, order: Sequence[str]) -> set[str]:
     positions = {key: position for position, key in enumerate(order)}
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     return {key for run in runs for key in keys_of_run(run.tags, order, positions)}
-
-
-def failed_videos(step_failures: Iterable[dg.DagsterEvent]) -> dict[str, str]:
-    """The partition keys that failed in steps of a run, with their reasons; see `StoreIOManager.handle_output`."""
-    failed: dict[str, str] = {}
-    for event in step_failures:
-        told = event.step_failure_data.user_failure_data
-        reasons = told.metadata.get("failed") if told else None
-        if isinstance(reasons, dg.JsonMetadataValue) and isinstance(reasons.data, Mapping):
-            failed.update(reasons.data)
-    return failed
 
 
 def failures(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:

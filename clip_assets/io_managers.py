@@ -18,6 +18,8 @@ from clip_assets.core.pictures import Picture
 from clip_assets.core.records import RECORD_TYPES, Record
 from clip_assets.core.store import Store
 from clip_assets.core.store_keys import escape_key
+from clip_assets.dagster_internals import add_partition_metadata, provenance_tags
+from clip_assets.failures import videos_failed
 from clip_assets.liveness import Sign, signs_folder
 from clip_assets.work import Computed, Failed, Work
 
@@ -109,33 +111,51 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         """The partition's folder: no key leaves ``base_path`` or shares the folder of another."""
         return base_path.joinpath(*escape_key(partition).split("/"))
 
-    def handle_output(self, context: dg.OutputContext, obj: Work) -> None:
+    def handle_output(  # type: ignore[override]  # Dagster takes a generator as well
+        self, context: dg.OutputContext, obj: Work
+    ) -> Iterator[dg.AssetMaterialization]:
         """Store what isn't stored yet, partition by partition.
 
+        Dagster records nothing of a step that fails. So what is stored is recorded here before: the others of the batch
+        are done in its eyes too. Of a step that succeeds Dagster makes the materializations itself.
+
         Raises:
-            dagster.Failure: Partitions failed; names each with its reason. The others are stored.
+            dagster.Failure: Partitions failed; names each with its reason. The others are stored and recorded.
         """
         if not isinstance(obj, Work):
             raise TypeError(f"{type(self).__name__} stores what a Work describes, and got a {type(obj).__name__}.")
-        asset = context.asset_key.to_user_string()
         failed = dict(obj.failed)
+        stored: list[Manifest] = []
+        for outcome in self._outcomes(context, obj):
+            if isinstance(outcome, Failed):
+                failed[outcome.key] = outcome.error
+                context.log.error(f"{outcome.key}: {outcome.error}")
+            else:
+                stored.append(outcome)
+        if not failed:
+            for manifest in stored:
+                add_partition_metadata(context, manifest.partition_key, self._metadata(context, obj, manifest))
+            return
+        materializations = [self._materialization(context, obj, manifest) for manifest in stored]
+        for materialization in materializations:
+            context.log_event(materialization)
+        yield from materializations[:1]  # Dagster takes up what was logged when something is yielded
+        raise videos_failed(failed, of=len(obj.wanted) + len(obj.failed))
+
+    def _outcomes(self, context: dg.OutputContext, work: Work) -> Iterator[Manifest | Failed]:
+        """What comes of each partition: what is stored already first, then the others as they are computed."""
+        asset = context.asset_key.to_user_string()
         missing = []
-        for key, parameters in obj.wanted.items():
-            manifest = None if obj.force else self.store.manifest(asset, key)
+        for key, parameters in work.wanted.items():
+            manifest = None if work.force else self.store.manifest(asset, key)
             if manifest is not None and manifest.data_version == digest(parameters):
-                self._report(context, obj, manifest)
+                yield manifest
             else:
                 missing.append(key)
-        context.log.info(f"{asset}: {len(obj.wanted) - len(missing)} stored already, {len(missing)} to compute.")
-        with closing(obj.compute(missing)) as outcomes:
+        context.log.info(f"{asset}: {len(work.wanted) - len(missing)} stored already, {len(missing)} to compute.")
+        with closing(work.outcomes(missing)) as outcomes:
             for outcome in outcomes:
-                if isinstance(outcome, Failed):
-                    failed[outcome.key] = outcome.error
-                    context.log.error(f"{outcome.key}: {outcome.error}")
-                else:
-                    self._report(context, obj, self._write(asset, outcome))
-        if failed:
-            raise _failure(failed, of=len(obj.wanted) + len(obj.failed))
+                yield outcome if isinstance(outcome, Failed) else self._write(asset, outcome)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """`StoredResults` where the input is annotated so, else the records themselves."""
@@ -168,16 +188,24 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             pictures=result.pictures,
         )
 
-    def _report(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> None:
-        """Put what is known of a stored partition into its materialization event."""
+    def _metadata(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> dict[str, Any]:
+        """What is known of a stored partition, for its materialization event."""
         path = self.store.path(manifest.asset, manifest.partition_key)
-        metadata = {
+        return {
             **{picture.name: _as_markdown(picture) for picture in self._pictures(context, manifest)},
             **work.describe(manifest.summary),
             "path": dg.MetadataValue.path(str(path)),
             "created": dg.MetadataValue.timestamp(datetime.fromisoformat(manifest.created)),
         }
-        _add_metadata(context, manifest.partition_key, metadata)
+
+    def _materialization(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> dg.AssetMaterialization:
+        """The event that Dagster would make of a stored partition if its step succeeded."""
+        return dg.AssetMaterialization(
+            context.asset_key,
+            partition=manifest.partition_key,
+            metadata=self._metadata(context, work, manifest),
+            tags=provenance_tags(context, manifest.data_version),
+        )
 
     def _pictures(self, context: dg.OutputContext, manifest: Manifest) -> list[Picture]:
         try:
@@ -192,7 +220,7 @@ class NumpyIOManager(StoreIOManager):
 
     @property
     def format(self) -> Format:
-        """numpy."""
+        """Numpy: an array can be read without this package."""
         return "numpy"
 
 
@@ -201,34 +229,11 @@ class PickleIOManager(StoreIOManager):
 
     @property
     def format(self) -> Format:
-        """pickle."""
+        """Pickle: one file for each result."""
         return "pickle"
-
-
-def _add_metadata(context: dg.OutputContext, partition_key: str, metadata: Mapping[str, Any]) -> None:
-    """What `AssetExecutionContext.add_asset_metadata` does, without its check that the partition is one of the run's.
-
-    For that it reads all partition keys from the database: 30 ms of CPU for each video where there are 10,000.
-    """
-    step = context.step_context
-    step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(
-        asset_key=context.asset_key, partition_key=partition_key, metadata=metadata
-    )
 
 
 def _as_markdown(picture: Picture) -> dg.MarkdownMetadataValue:
     """The picture itself, and below it what it shows, in words."""
     words = re.sub(r"([^\w\s.,:;%()-])", r"\\\1", " ".join(picture.alt.split()))
     return dg.MetadataValue.md(f"![{words}]({picture.data_url})\n\n{words}")
-
-
-def _failure(failed: Mapping[str, Exception], of: int) -> dg.Failure:
-    """One failure that names every failed partition; a partition that is alone has the first line for its reason."""
-    reasons = [f"{key}: {error}" for key, error in failed.items()]
-    if of > 1:
-        reasons.insert(0, f"{len(failed)} of {of} videos failed; the others are stored.")
-    return dg.Failure(
-        description="\n".join(reasons),
-        metadata={"failed": dg.MetadataValue.json({key: str(error) for key, error in failed.items()})},
-        allow_retries=False,
-    )

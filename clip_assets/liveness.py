@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+
+from clip_assets.dagster_internals import CheckRunHealthResult, WorkerStatus
 
 if sys.platform != "win32":
     import fcntl
@@ -66,7 +67,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Yes."""
+        """Whether Dagster's monitor may ask `check_run_worker_health`: it may."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:

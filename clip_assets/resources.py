@@ -37,8 +37,12 @@ class GPUResource(dg.ConfigurableResource):
         return resolve_devices(yaml.safe_load(self.device_ids))
 
     def resolved_precision(self) -> Precision:
-        """The number format to compute in on these devices."""
-        return resolve_precision(self.precision, self.devices())
+        """The number format to compute in; the devices are asked only where they decide.
+
+        Raises:
+            DeviceError: As in `devices`, where precision is auto.
+        """
+        return self.precision if self.precision != "auto" else resolve_precision("auto", self.devices())
 
 
 class ClipModelResource(dg.ConfigurableResource):

@@ -1,23 +1,20 @@
 """Keeping a living folder and its features in step: new, changed and removed videos; batches that failed."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 from clip_assets.core.changes import neighbour_batches
-from clip_assets.core.errors import DeviceError, LibraryError, ModelError, SettingsError, TextError
+from clip_assets.core.errors import LibraryError
 from clip_assets.core.library import list_videos
 from clip_assets.core.records import RECORD_TYPES
-from clip_assets.instance import failed_videos, registered
+from clip_assets.failures import failed_videos, is_every_video_s_fault
+from clip_assets.instance import registered
 from clip_assets.jobs import JOBS, extract_clip_features
 from clip_assets.partitions import keys_of_run, partition_tags
 from clip_assets.settings import Settings
 from clip_assets.watch import Cursor, Look
-
-EVERY_VIDEO_S_FAULT = {error.__name__ for error in (DeviceError, ModelError, SettingsError, TextError)}
-"""Errors that each video of a batch would meet on its own too."""
 
 AGAIN_TAG = "clip_assets/again_after"
 """Of a run that was asked for because another failed: that run's id."""
@@ -61,7 +58,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             return dg.SensorResult(run_requests=[_again(run, keys)])
         if len(keys) < 2:
             return None
-        if any(set(_error_names(step)) & EVERY_VIDEO_S_FAULT for step in steps):
+        if is_every_video_s_fault(steps):
             return dg.SkipReason(f"Run {run.run_id} failed for a reason that every video shares; it isn't split.")
         batches = _split(keys, failed_videos(steps), order, settings.videos_per_run)
         return dg.SensorResult(run_requests=[_again(run, batch) for batch in batches])
@@ -85,11 +82,3 @@ def _again(run: dg.DagsterRun, batch: Sequence[str]) -> dg.RunRequest:
         asset_selection=list(run.asset_selection) if run.asset_selection else None,
         tags={**partition_tags(batch), AGAIN_TAG: run.run_id},
     )
-
-
-def _error_names(step: dg.DagsterEvent) -> Iterator[str]:
-    """The classes of the error that failed a step and of its causes."""
-    error: Any = step.step_failure_data.error
-    while error is not None:
-        yield error.cls_name
-        error = error.cause

@@ -14,6 +14,7 @@ import dagster as dg
 from clip_assets.core.identity import digest
 from clip_assets.core.pictures import Picture
 from clip_assets.core.records import Record
+from clip_assets.failures import every_video_s_fault
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,16 @@ class Work:
     compute: Callable[[Sequence[str]], Generator[Computed | Failed]]
     describe: Callable[[Mapping[str, Any]], Mapping[str, Any]]
     force: bool = False
+
+    def outcomes(self, keys: Sequence[str]) -> Generator[Computed | Failed]:
+        """What `compute` yields for these partitions; where there are none, it isn't begun: it may load a model.
+
+        Raises:
+            dagster.Failure: What is needed for every video can't be had.
+        """
+        if keys:
+            with every_video_s_fault():
+                yield from self.compute(keys)
 
     def output(self) -> dg.Output["Work"]:
         """The work as the asset's output.

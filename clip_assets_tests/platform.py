@@ -11,6 +11,7 @@ import dagster as dg
 from clip_assets.core.store import Store
 from clip_assets.definitions import build_definitions
 from clip_assets.instance import register, registered
+from clip_assets.resources import _load_once
 from clip_assets.settings import Settings
 from clip_assets_tests.checkpoints import random_vit
 
@@ -38,6 +39,10 @@ class Platform:
 
     def change(self, **settings: Any) -> None:
         self.settings = Settings(**{**self.settings.model_dump(), **settings})
+
+    def as_new(self) -> None:
+        """Go on as in a new process, which has no model loaded."""
+        _load_once.cache_clear()
 
     def materialize(
         self,

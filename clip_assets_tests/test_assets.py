@@ -16,7 +16,6 @@ from clip_assets.core.matching import match_texts
 from clip_assets.core.model import ClipModel, load_model
 from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
 from clip_assets.definitions import build_definitions
-from clip_assets.resources import _load_once
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_resnet
 from clip_assets_tests.platform import ASSETS, Platform, make_platform
@@ -108,6 +107,7 @@ def test_what_is_stored_is_recognised_without_touching_video_or_model(platform: 
     platform.add("a.mp4")
     platform.materialize("a.mp4")
     before = platform.store.manifest("clip_features", "a.mp4")
+    platform.as_new()
     with (
         patch("clip_assets.core.decoding.decode", side_effect=AssertionError("decoded")),
         patch("clip_assets.resources.load_model", side_effect=AssertionError("loaded")),
@@ -259,7 +259,7 @@ def test_the_model_is_loaded_once_for_many_partitions(platform: Platform) -> Non
     for name in ("b", "c"):
         shutil.copy(platform.videos / "a.mp4", platform.videos / f"{name}.mp4")
     platform.add("a.mp4", "b.mp4", "c.mp4")
-    _load_once.cache_clear()
+    platform.as_new()
     with patch("clip_assets.resources.load_model", wraps=load_model) as loaded:
         assert platform.materialize("a.mp4", "b.mp4").success
         assert platform.materialize("c.mp4").success
@@ -278,5 +278,5 @@ def test_a_downstream_asset_gets_the_record_itself(platform: Platform) -> None:
 def test_a_partition_without_a_result_cannot_be_loaded(platform: Platform) -> None:
     platform.add("a.mp4")
     definitions = build_definitions(platform.settings)
-    with pytest.raises(FileNotFoundError, match=r"manifest\.json"):
+    with pytest.raises(FileNotFoundError, match=r"clip_features/a\.mp4/manifest\.json"):
         definitions.load_asset_value("clip_features", partition_key="a.mp4", instance=platform.instance)

@@ -141,6 +141,7 @@ def test_an_observation_looks_at_what_was_asked_for_and_is_there_and_makes_nothi
 
 def test_an_upstream_partition_that_was_made_again_unchanged_costs_no_computing_below(platform: Platform) -> None:
     assert platform.materialize(BATCH[1], assets=["clip_features"]).success
+    platform.as_new()
     with (
         patch("clip_assets.core.decoding.decode", side_effect=AssertionError("decoded")),
         patch("clip_assets.resources.load_model", side_effect=AssertionError("loaded")),

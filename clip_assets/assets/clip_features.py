@@ -21,6 +21,7 @@ from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.shots import cuts
 from clip_assets.core.video import probe
 from clip_assets.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, speed_rows
+from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import ClipModelResource, VideoLibrary
@@ -60,6 +61,7 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
         kinds={"openai", "pytorch", "numpy"},
         **catalogue_entry("clip_features", settings, INTRO, ARRAYS, stage="encoding"),
     )
+    @every_video_s_fault()
     def clip_features(
         context: dg.AssetExecutionContext,
         config: ForceConfig,

@@ -18,6 +18,7 @@ from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.sampling import FrameSelection, Sampling, sample
 from clip_assets.core.video import check_whole, probe
 from clip_assets.facts import FACT_COLUMNS, source_rows
+from clip_assets.failures import every_video_s_fault
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import VideoLibrary
 from clip_assets.settings import Settings
@@ -61,6 +62,7 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
         kinds={"python", "numpy"},
         **catalogue_entry("frame_indices", settings, INTRO, ARRAYS, stage="sampling"),
     )
+    @every_video_s_fault()
     def frame_indices(
         context: dg.AssetExecutionContext, config: SamplingConfig, library: VideoLibrary
     ) -> dg.Output[Work]:

@@ -21,6 +21,7 @@ from clip_assets.core.pictures.kept import SHEET_NAME, kept_frames
 from clip_assets.core.pictures.results import MAX_SENTENCES, best_frames, probabilities_over_time
 from clip_assets.core.records import TextMatch
 from clip_assets.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, stretch_rows
+from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import ClipModelResource
@@ -58,6 +59,7 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
         kinds={"openai", "pytorch", "numpy"},
         **catalogue_entry("text_match", settings, INTRO, ARRAYS, stage="matching"),
     )
+    @every_video_s_fault()
     def text_match(
         context: dg.AssetExecutionContext,
         config: TextMatchConfig,
@@ -65,9 +67,10 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
         clip_model: ClipModelResource,
     ) -> dg.Output[Work]:
         texts = tuple(config.pred_texts or default_texts(clip_model.model_name))
+        weights, asked = clip_model.sha256(), text_parameters(texts)
         wanted, failed = want_each(
             context.partition_keys,
-            lambda key: {**_of_this_model(key, clip_features, clip_model), **text_parameters(texts)},
+            lambda key: {**_of_this_model(key, clip_features, clip_model.model_name, weights), **asked},
         )
 
         def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
@@ -95,13 +98,13 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
     return text_match
 
 
-def _of_this_model(key: str, clip_features: StoredResults, clip_model: ClipModelResource) -> Mapping[str, Any]:
+def _of_this_model(key: str, clip_features: StoredResults, model_name: str, weights_sha256: str) -> Mapping[str, Any]:
     """What the stored features were made from, unless by another model than the one that encodes the sentences."""
-    made, here = clip_features.parameters(key), clip_model.parameters()
-    if made["weights_sha256"] != here["weights_sha256"]:
+    made = clip_features.parameters(key)
+    if made["weights_sha256"] != weights_sha256:
         raise ModelError(
             f"The features of {key!r} were made by {made['model_name']} (weights {made['weights_sha256'][:12]}), and "
-            f"the sentences would be encoded by {here['model_name']} (weights {here['weights_sha256'][:12]}). "
+            f"the sentences would be encoded by {model_name} (weights {weights_sha256[:12]}). "
             "Materialize clip_features again, or go back to that model."
         )
     return made

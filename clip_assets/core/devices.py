@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import logging
 import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clip_assets.core.errors import DeviceError
@@ -75,7 +78,27 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _may_have_gpu() -> bool:
+    """False where there is no driver, so that torch can't find a GPU: importing it to ask would take a second.
+
+    With a driver only torch knows: it may be built without CUDA, or want a newer driver. What it calls cuda is NVIDIA's
+    GPUs, through the driver's library, which it loads by this name on any Linux, also in containers; and AMD's,
+    through the kernel driver's device.
+    """
+    if sys.platform == "darwin":
+        return False
+    if sys.platform != "linux" or Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
 def _cuda_device_count() -> int:
+    if not _may_have_gpu():
+        return 0
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0

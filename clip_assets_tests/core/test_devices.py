@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from unittest.mock import Mock
 
 import pytest
 
@@ -74,3 +76,21 @@ def test_cpus_encode_the_fewer_pictures_together_the_larger_the_model(
     on: tuple[str, ...], image_flops: int, expected: int
 ) -> None:
     assert default_batch_size(on, image_flops) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="drivers are looked for on Linux alone")
+def test_without_a_driver_torch_is_not_imported_to_ask_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "Path", lambda path: Mock(exists=lambda: False))
+    monkeypatch.setattr(devices.ctypes, "CDLL", Mock(side_effect=OSError("libcuda.so.1: cannot open shared object")))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert devices._cuda_device_count() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="drivers are looked for on Linux alone")
+@pytest.mark.parametrize(("kfd", "error"), [(False, None), (True, OSError("no libcuda.so.1"))], ids=["nvidia", "amd"])
+def test_with_a_driver_torch_is_asked(monkeypatch: pytest.MonkeyPatch, kfd: bool, error: OSError | None) -> None:
+    monkeypatch.setattr(devices, "Path", lambda path: Mock(exists=lambda: kfd))
+    monkeypatch.setattr(devices.ctypes, "CDLL", Mock(side_effect=error))
+    cuda = Mock(is_available=lambda: True, device_count=lambda: 2)
+    monkeypatch.setitem(sys.modules, "torch", Mock(cuda=cuda))
+    assert devices._cuda_device_count() == 2
