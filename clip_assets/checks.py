@@ -7,13 +7,12 @@ lists each video's verdict and fails if one fails, naming it.
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import dagster as dg
 import numpy as np
 
 from clip_assets.core.errors import ClipAssetsError, VideoError
-from clip_assets.core.records import ClipFeatures
+from clip_assets.core.records import ClipFeatures, VideoProbe
 from clip_assets.core.soundness import (
     Finding,
     feature_findings,
@@ -21,7 +20,7 @@ from clip_assets.core.soundness import (
     longest_identical_stretch,
     match_findings,
 )
-from clip_assets.core.video import decode, probe
+from clip_assets.core.video import decode
 from clip_assets.io_managers import StoredResults
 from clip_assets.partitions import videos_partitions
 from clip_assets.resources import VideoLibrary
@@ -45,7 +44,7 @@ def frames_follow_sampling(frame_indices: StoredResults, library: VideoLibrary) 
         frames, made = frame_indices[key], frame_indices.parameters(key)
         end_ms: float | None = frames.duration_ms
         if made["frame_selection"] == "ffmpeg":
-            end_ms = _packets_end_ms(library.path(key)) if _is_the_same(key, library, made["source"]) else None
+            end_ms = _packets_end_ms(library.probe(key)) if _is_the_same(key, library, made["source"]) else None
         return frame_findings(frames, made, end_ms)
 
     return _evaluate(frame_indices, findings)
@@ -95,9 +94,8 @@ def _is_the_same(key: str, library: VideoLibrary, source: str) -> bool:
         return False
 
 
-def _packets_end_ms(path: Path) -> float:
+def _packets_end_ms(video: VideoProbe) -> float:
     """When the last packet ends, which ffmpeg's selection goes by."""
-    video = probe(path)
     return float(video.packets_end_pts * video.time_base * 1000)
 
 
@@ -107,9 +105,9 @@ def _frozen(key: str, features: ClipFeatures, library: VideoLibrary, source: str
     if stretch is None or not _is_the_same(key, library, source):
         return
     first, last = stretch
-    pictures = []
-    for index in (first, (first + last) // 2, last):
-        with decode(library.path(key), np.array([index]), on_damage="keep") as stream:  # each by a decoder of its own
+    pictures, video = [], library.probe(key)
+    for index in (first, (first + last) // 2, last):  # each by a decoder of its own
+        with decode(video, np.array([index]), on_damage="keep", timeout_seconds=library.video_timeout) as stream:
             pictures += [frame.rgb.astype(np.int16) for frame in stream]
     difference = max((float(np.abs(picture - pictures[0]).mean()) for picture in pictures), default=0.0)
     yield Finding(

@@ -43,7 +43,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 checkpoint=str(settings.custom_checkpoint) if settings.custom_checkpoint else None,
                 weights=str(settings.weights),
             ),
-            "library": VideoLibrary(root=str(settings.videos)),
+            "library": VideoLibrary(root=str(settings.videos), video_timeout=settings.video_timeout),
             "io_manager": IO_MANAGERS[settings.format](base_path=settings.output),
         },
         # One process for a run, so that the model is loaded once.

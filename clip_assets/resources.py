@@ -6,11 +6,14 @@ from typing import Annotated, Literal
 
 import dagster as dg
 import yaml
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from clip_assets.core.devices import resolve_devices, resolve_precision
-from clip_assets.core.library import fingerprint, path_for
+from clip_assets.core.library import path_for
 from clip_assets.core.model import ClipModel, Precision, load_model
+from clip_assets.core.readings import Readings
+from clip_assets.core.records import VideoProbe
+from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS
 from clip_assets.core.weights import model_sha256
 
 
@@ -98,6 +101,10 @@ class VideoLibrary(dg.ConfigurableResource):
     """The folder of videos; the only way from a partition key to a path."""
 
     root: str = Field(description="The folder.")
+    video_timeout: float = Field(
+        default=DEFAULT_TIMEOUT_SECONDS, gt=0, description="Seconds without a frame after which reading is given up."
+    )
+    _readings: Readings = PrivateAttr(default_factory=Readings)  # of a run: Dagster makes its resources anew
 
     def path(self, key: str) -> Path:
         """The video of a partition.
@@ -108,12 +115,21 @@ class VideoLibrary(dg.ConfigurableResource):
         return path_for(Path(self.root), key)
 
     def fingerprint(self, key: str) -> str:
-        """Digest of the video's content, see `core.library.fingerprint`.
+        """Digest of the video's content, see `core.library.fingerprint`; read once while the file stays as it is.
 
         Raises:
             VideoUnreadableError: The video isn't there or can't be read.
         """
-        return fingerprint(self.path(key))
+        return self._readings.fingerprint(self.path(key))
+
+    def probe(self, key: str) -> VideoProbe:
+        """What the video's container says, see `core.video.probe`; read once while the file stays as it is.
+
+        Raises:
+            VideoUnreadableError: The file isn't there, or is no video.
+            VideoTimeoutError: Reading takes longer than `video_timeout`.
+        """
+        return self._readings.probe(self.path(key), timeout_seconds=self.video_timeout)
 
 
 @functools.lru_cache(maxsize=1)

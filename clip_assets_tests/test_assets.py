@@ -12,6 +12,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
+from clip_assets.core import readings, video_probe
 from clip_assets.core.matching import match_texts
 from clip_assets.core.model import ClipModel, load_model
 from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
@@ -73,11 +74,19 @@ def test_the_files_lie_where_the_documentation_says(platform: Platform) -> None:
     }
 
 
-def test_every_reading_of_a_video_ends_at_the_timeout_that_is_set(platform: Platform) -> None:
-    platform.change(video_timeout=7.0)
+def test_a_run_digests_and_demuxes_a_video_once_and_every_reading_ends_at_the_timeout(platform: Platform) -> None:
+    platform.change(video_timeout=7.0, extraction_fps=7.0, frame_selection="ffmpeg")
+    with patch("clip_assets_tests.corpus._stored", lambda number, recipe: corpus.draw(0, *recipe.size)):
+        corpus.constant_rate(platform.videos / "a.mp4")  # of one picture, so that both checks look at the video too
     platform.add("a.mp4")
-    with patch("av.open", wraps=av.open) as opened:
+    with (
+        patch.object(readings, "fingerprint", wraps=readings.fingerprint) as digested,
+        patch.object(video_probe, "demux", wraps=video_probe.demux) as demuxed,
+        patch("av.open", wraps=av.open) as opened,
+    ):
         assert platform.materialize("a.mp4").success
+    assert (digested.call_count, demuxed.call_count) == (1, 1)
+    assert opened.call_count > 4, "the probe, the contact sheet, the features, three pictures of the check"
     assert {call.kwargs["timeout"] for call in opened.call_args_list} == {7.0}
 
 

@@ -19,7 +19,6 @@ from clip_assets.core.pictures.results import MAX_CUTS, change_over_time, simila
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.shots import cuts
-from clip_assets.core.video import probe
 from clip_assets.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, speed_rows
 from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults
@@ -75,13 +74,18 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
             thumbnails=KEPT_FRAMES if settings.pictures == "on" else 0,
         )
         encoding = {**clip_model.parameters(), **options.parameters}
-        wanted, failed = want_each(
-            context.partition_keys, lambda key: {**_unchanged(key, frame_indices, library), **encoding}
-        )
+
+        def parameters(key: str) -> Mapping[str, Any]:
+            sampled = frame_indices.parameters(key)
+            _check_unchanged(key, sampled["source"], library)
+            return {**sampled, **encoding}
+
+        wanted, failed = want_each(context.partition_keys, parameters)
 
         def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
             def plan(key: str) -> tuple[VideoProbe, FrameIndices]:
-                return probe(library.path(key), timeout_seconds=settings.video_timeout), frame_indices[key]
+                _check_unchanged(key, wanted[key]["source"], library)  # hours may have gone by
+                return library.probe(key), frame_indices[key]
 
             jobs = (VideoJob(key, partial(plan, key)) for key in keys)
             models = clip_model.models()
@@ -104,14 +108,12 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
     return clip_features
 
 
-def _unchanged(key: str, frame_indices: StoredResults, library: VideoLibrary) -> Mapping[str, Any]:
-    """What the stored frame indices were made from, unless the video is another by now."""
-    sampled = frame_indices.parameters(key)
-    if sampled["source"] != library.fingerprint(key):
+def _check_unchanged(key: str, source: str, library: VideoLibrary) -> None:
+    """Refuse a video whose content is another than the one that was sampled."""
+    if source != library.fingerprint(key):
         raise VideoChangedError(
             f"{library.path(key)} has changed since its frames were chosen. Materialize frame_indices of it again."
         )
-    return sampled
 
 
 def _frames_to_encode(keys: Sequence[str], frame_indices: StoredResults) -> int:

@@ -16,7 +16,7 @@ from clip_assets.core.pictures.analysis import frame_spacing
 from clip_assets.core.pictures.results import sampled_frames
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.sampling import FrameSelection, Sampling, sample
-from clip_assets.core.video import check_whole, probe
+from clip_assets.core.video import check_whole
 from clip_assets.facts import FACT_COLUMNS, source_rows
 from clip_assets.failures import every_video_s_fault
 from clip_assets.progress import ProgressLog
@@ -77,7 +77,7 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
             for key in keys:
                 began = time.perf_counter()
                 try:
-                    source = probe(library.path(key), timeout_seconds=settings.video_timeout)
+                    source = library.probe(key)
                     if settings.on_damage == "fail":
                         check_whole(source)
                     frames = sample(source, sampling)

@@ -1,0 +1,83 @@
+"""What was read of videos, kept for as long as their files stay as they are: one reading serves a run's every step."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from clip_assets.core.errors import VideoUnreadableError
+from clip_assets.core.library import fingerprint
+from clip_assets.core.records import VideoProbe
+from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS, probe
+
+MAX_FRAMES = 8_000_000
+"""Frames whose times are kept: 64 MB, or 74 hours of 30 frames per second. Videos beyond are probed each time."""
+
+
+class _State(NamedTuple):
+    """What tells that a file was written to: bytes, and nanoseconds since 1970."""
+
+    size: int
+    mtime_ns: int
+
+
+class Readings:
+    """Fingerprints and probes of files; one whose size or time of modification is another by now is read again.
+
+    May be used by several threads.
+    """
+
+    def __init__(self) -> None:
+        self._fingerprints: dict[Path, tuple[_State, str]] = {}
+        self._probes: dict[Path, tuple[_State, VideoProbe]] = {}
+        self._frames = 0
+        self._lock = threading.Lock()
+
+    def fingerprint(self, path: Path) -> str:
+        """What tells the file's content apart, see `core.library.fingerprint`.
+
+        Raises:
+            VideoUnreadableError: The file is missing or can't be read.
+        """
+        state = _state(path)
+        known = self._fingerprints.get(path)
+        if known is None or known[0] != state:
+            known = state, fingerprint(path)
+            self._fingerprints[path] = known
+        return known[1]
+
+    def probe(self, path: Path, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> VideoProbe:
+        """What the container says of the video, see `core.video.probe`.
+
+        Args:
+            path: The file.
+            timeout_seconds: The longest that opening, or one read, may take.
+
+        Raises:
+            VideoUnreadableError: The file is no video.
+            VideoTimeoutError: Reading takes too long.
+        """
+        state = _state(path)
+        known = self._probes.get(path)
+        if known is None or known[0] != state:
+            known = state, probe(path, timeout_seconds=timeout_seconds)
+            self._keep(path, known)
+        return known[1]
+
+    def _keep(self, path: Path, known: tuple[_State, VideoProbe]) -> None:
+        """Keep it if there is room: what is kept stays, for a run goes through its videos in order, several times."""
+        with self._lock:
+            if old := self._probes.pop(path, None):
+                self._frames -= old[1].frame_count
+            if self._frames + known[1].frame_count <= MAX_FRAMES:
+                self._frames += known[1].frame_count
+                self._probes[path] = known
+
+
+def _state(path: Path) -> _State:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise VideoUnreadableError(f"{path.absolute()} can't be read: {error.strerror}.") from error
+    return _State(stat.st_size, stat.st_mtime_ns)
