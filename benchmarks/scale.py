@@ -3,7 +3,7 @@
     python benchmarks/scale.py [--counts 10 100 1000] [--videos-per-run 100] [--json]
 
 Each video is a link to one clip of 10 frames, extracted with the demo model. Overhead is the CPU time of the batch runs
-less that of the pipeline alone on the same videos: Dagster, digests, manifests and files. Reading again is what a run
+less that of the pipeline alone on the same videos: Dagster, digests, manifests and files. Read again is what a run
 is spared by reading each video once: demuxing it a second time, and digesting its content a second and a third time.
 The model is loaded before, and pictures are off.
 """
@@ -137,7 +137,7 @@ def reading_again_cpu_seconds(paths: Sequence[Path]) -> float:
 def table(rows: list[dict[str, float]]) -> str:
     """The rows as a Markdown table."""
     lines = [
-        "| videos | s per video | CPU ms | of it overhead | three empty assets | reading again | kB stored | peak MiB |",
+        "| videos | s per video | CPU ms | of it overhead | three empty assets | read again | kB stored | peak MiB |",
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
