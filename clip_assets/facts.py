@@ -33,12 +33,20 @@ def source_rows(summary: FrameSummary) -> Rows:
         ("codec", _told("{} in {}", summary.codec, summary.container)),
         ("video stream", _told("{} of {}", summary.video_stream, summary.video_streams)),
         ("size", _told("{} pixels, upright", summary.size)),
+        ("shown", _treatment(summary.treatment)),
         ("rotation", _told("{} degrees clockwise, applied", summary.rotation)),
         ("average rate", _told("{:.3f} frames per second", summary.fps)),
         ("frame spacing", _told("{}", summary.frame_spacing)),
         ("duration", _told("{:.3f} s", summary.duration_seconds)),
         ("times read by", "PyAV, from the container"),
     ]
+
+
+def _treatment(done: dict[str, Any] | None) -> str:
+    """What was done to the picture, in words."""
+    if done is None:
+        return "unknown"
+    return ", ".join(f"{what.replace('_', ' ')} {value}" for what, value in done.items()) or "as its pixels are"
 
 
 def feature_rows(summary: FeatureSummary) -> Rows:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.stream import Disposition
 
-from clip_assets_tests.corpus import MJPEG, X264, Clip, Recipe, encode, told
+from clip_assets_tests.corpus import MJPEG, X264, Clip, Recipe, encode, told, write
 
 SMALL = (48, 32)
 
@@ -49,3 +50,19 @@ def equal_streams(path: Path) -> Clip:
     """Two videos with nothing to choose between them."""
     other = Recipe(options=X264, first_number=100)
     return several_streams(path, (Recipe(options=X264), Disposition(0)), (other, Disposition(0)), shown=0)
+
+
+def anamorphic(path: Path, aspect: Fraction, *, orientation: str = "upright") -> Clip:
+    """Pixels that a player shows ``aspect`` times as wide as high, before it turns the picture."""
+    options = {**X264, "aspect": f"{aspect.numerator}/{aspect.denominator}"}
+    return write(path, Recipe(options=options, orientation=orientation))
+
+
+def anamorphic_by_container(path: Path, aspect: Fraction, codec_aspect: Fraction) -> Clip:
+    """Pixels of which the container states another shape than the codec; players go by the container."""
+    recipe = Recipe(options={**X264, "aspect": f"{codec_aspect.numerator}/{codec_aspect.denominator}"})
+    with av.open(str(path), "w") as output:
+        stream, packets = encode(recipe, output)
+        stream.codec_context.sample_aspect_ratio = aspect
+        output.mux(packets)
+    return told(path, recipe)

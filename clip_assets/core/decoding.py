@@ -280,7 +280,7 @@ class DecodingThreads:
         self, frames: FrameStream, distinct: NDArray[np.int64], device: str, ended: Ended
     ) -> Iterator[Prepared]:
         """The frames resized and cropped, a few at a time; notes times and thumbnails in ``ended``."""
-        staging = make_staging(self._preprocess, device)
+        staging = make_staging(self._preprocess, device, frames.probe.sample_aspect_ratio)
         pictured = distinct[spread(len(distinct), self._options.thumbnails)]
         staged: list[int] = []
         began = sent = time.perf_counter()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     import torch
     from numpy.typing import NDArray
 
@@ -41,19 +43,23 @@ class Preprocess:
     resolution: int
     method: Literal["fast", "reference"] = "fast"
 
-    def resize_crop(self, frames: NDArray[np.uint8]) -> torch.Tensor:
+    def resize_crop(self, frames: NDArray[np.uint8], pixel_aspect: float | Fraction = 1) -> torch.Tensor:
         """Frames, resized and cropped: uint8 (..., 3, R, R), contiguous.
+
+        Pixels that aren't square become so on the way: one resize aims at the size of the picture as it is shown.
 
         Args:
             frames: One or more of a size, uint8 (..., H, W, 3), RGB. Quickest if contiguous and writeable; any other
                 array is copied first.
+            pixel_aspect: How many times as wide as high a pixel is shown.
         """
         import torch
 
         if frames.dtype != np.uint8 or frames.ndim < 3 or frames.shape[-1] != 3 or frames.size == 0:
             raise ValueError(f"A frame is uint8 (height, width, 3); got {frames.dtype} {frames.shape}.")
         flat = frames.reshape(-1, *frames.shape[-3:])
-        resized = self._resize_torch(flat) if self.method == "fast" else self._resize_pil(flat)
+        size = resized_size(flat.shape[1], flat.shape[2], self.resolution, pixel_aspect)
+        resized = self._resize_torch(flat, size) if self.method == "fast" else self._resize_pil(flat, size)
         rows, columns = (centred(length, self.resolution) for length in resized.shape[-2:])
         cropped = np.ascontiguousarray(resized[..., rows, columns])
         return torch.from_numpy(cropped.reshape(*frames.shape[:-3], *cropped.shape[1:]))
@@ -71,8 +77,8 @@ class Preprocess:
         mean, std = _mean_and_std(device)
         return pixels.sub_(mean).div_(std).to(dtype or torch.float32)
 
-    def _resize_torch(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Frames (N, H, W, 3), resized: (N, 3, height, width)."""
+    def _resize_torch(self, frames: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Frames (N, H, W, 3), resized to ``size``, height and width: (N, 3, height, width)."""
         import torch
         from torch.nn.functional import interpolate
 
@@ -81,16 +87,14 @@ class Preprocess:
         if not (frames.flags.c_contiguous and frames.flags.writeable):
             frames = frames.copy()
         pictures = torch.from_numpy(frames.transpose(0, 3, 1, 2))
-        size = resized_size(frames.shape[1], frames.shape[2], self.resolution)
         resized: NDArray[np.uint8] = interpolate(pictures, size=size, mode="bicubic", antialias=True).numpy()
         return resized
 
-    def _resize_pil(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _resize_pil(self, frames: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         """As `_resize_torch`."""
         from PIL import Image
 
-        height, width = resized_size(frames.shape[1], frames.shape[2], self.resolution)
-        resized = (Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC) for frame in frames)
+        resized = (Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC) for frame in frames)
         return np.stack([np.asarray(picture) for picture in resized]).transpose(0, 3, 1, 2)
 
 
@@ -101,11 +105,12 @@ def _mean_and_std(device: torch.device | str) -> tuple[torch.Tensor, torch.Tenso
     return torch.tensor(CLIP_MEAN, device=device).view(3, 1, 1), torch.tensor(CLIP_STD, device=device).view(3, 1, 1)
 
 
-def resized_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+def resized_size(height: int, width: int, short_side: int, pixel_aspect: float | Fraction = 1) -> tuple[int, int]:
     """Height and width, in pixels, of a picture whose short side becomes ``short_side``; the long one rounds down.
 
-    The rule of torchvision's ``Resize``.
+    The rule of torchvision's ``Resize``, for the picture with square pixels.
     """
+    width = max(1, round(width * pixel_aspect))
     if width <= height:
         return int(short_side * height / width), short_side
     return short_side, int(short_side * width / height)

@@ -22,8 +22,8 @@ class VideoProbe:
         path: The file.
         container: The container format's short name, as FFmpeg gives it (``mov,mp4,m4a,3gp,3g2,mj2``).
         codec: The codec's short name (``h264``).
-        width: Pixels, after rotation.
-        height: Pixels, after rotation.
+        width: Pixels of a decoded frame, after rotation; whatever their shape.
+        height: Pixels of a decoded frame, after rotation.
         rotation: Degrees, 0, 90, 180 or 270, by which a decoded picture is turned clockwise to stand upright.
         pts: int64 (F,), presentation time of each frame in ticks of ``time_base``, strictly increasing,
             the first at 0.
@@ -39,6 +39,7 @@ class VideoProbe:
         damage: What the container itself shows to be missing; empty for a whole file.
         stream_index: Which of the file's streams this is about: the one that a player shows.
         video_streams: Indices of all its video streams, ascending; attached pictures don't count.
+        sample_aspect_ratio: How many times as wide as high a pixel is shown, after rotation.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class VideoProbe:
     damage: str = ""
     stream_index: int = 0
     video_streams: tuple[int, ...] = (0,)
+    sample_aspect_ratio: Fraction = Fraction(1)
 
     @property
     def treatment(self) -> dict[str, str | int]:
@@ -66,7 +68,12 @@ class VideoProbe:
         Empty where the pixels of the file's first video stream are that picture, or are once they are turned by its
         display matrix: features of such a video don't depend on this.
         """
-        return {} if self.stream_index == self.video_streams[0] else {"stream": self.stream_index}
+        done: dict[str, str | int] = {}
+        if self.stream_index != self.video_streams[0]:
+            done["stream"] = self.stream_index
+        if self.sample_aspect_ratio != 1:
+            done["sample_aspect_ratio"] = "{}:{}".format(*self.sample_aspect_ratio.as_integer_ratio())
+        return done
 
     @property
     def frame_count(self) -> int:

@@ -12,6 +12,7 @@ from clip_assets.core.preprocess import centred, resized_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from fractions import Fraction
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -36,16 +37,19 @@ class Staging(Protocol):
         """The frames added since the last call, at least one: uint8 (N, 3, R, R), ready for any stream or thread."""
 
 
-def make_staging(preprocess: Preprocess, device: str) -> Staging:
-    """For frames that ``device`` is to resize."""
-    return GpuStaging(preprocess.resolution, device) if device.startswith("cuda") else CpuStaging(preprocess)
+def make_staging(preprocess: Preprocess, device: str, pixel_aspect: float | Fraction = 1) -> Staging:
+    """For frames that ``device`` is to resize, whose pixels are shown ``pixel_aspect`` times as wide as high."""
+    if device.startswith("cuda"):
+        return GpuStaging(preprocess.resolution, device, pixel_aspect)
+    return CpuStaging(preprocess, pixel_aspect)
 
 
 class CpuStaging:
     """Frames are resized as they come, while the processor's cache has them; small ones a few together."""
 
-    def __init__(self, preprocess: Preprocess) -> None:
+    def __init__(self, preprocess: Preprocess, pixel_aspect: float | Fraction = 1) -> None:
         self._preprocess = preprocess
+        self._pixel_aspect = pixel_aspect
         self._frames: list[NDArray[np.uint8]] = []
         self._pixels: list[Tensor] = []
 
@@ -69,7 +73,7 @@ class CpuStaging:
     def _resize(self) -> None:
         frames, self._frames = self._frames, []
         together = np.stack(frames) if len(frames) > 1 else frames[0][np.newaxis]
-        self._pixels.append(self._preprocess.resize_crop(together))
+        self._pixels.append(self._preprocess.resize_crop(together, self._pixel_aspect))
 
 
 class GpuStaging:
@@ -78,10 +82,11 @@ class GpuStaging:
     The arithmetic is `Preprocess`'s "fast" method in float32, since CUDA has no uint8 kernel: within one grey level.
     """
 
-    def __init__(self, resolution: int, device: str) -> None:
+    def __init__(self, resolution: int, device: str, pixel_aspect: float | Fraction = 1) -> None:
         import torch
 
         self._resolution = resolution
+        self._pixel_aspect = pixel_aspect
         self._device = torch.device(device)
         self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
         self._frames: list[NDArray[np.uint8]] = []
@@ -107,7 +112,7 @@ class GpuStaging:
         from torch.nn.functional import interpolate
 
         height, width, _ = frames[0].shape
-        size = resized_size(height, width, self._resolution)
+        size = resized_size(height, width, self._resolution, self._pixel_aspect)
         inner_rows, inner_columns = (centred(length, self._resolution) for length in size)
         rows, columns = source_of(inner_rows, size[0], height), source_of(inner_columns, size[1], width)
         needed = [frame[rows, columns] for frame in frames]

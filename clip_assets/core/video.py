@@ -29,7 +29,8 @@ class DecodedFrame:
 
     Attributes:
         index: 0-based, in presentation order of the source.
-        rgb: uint8 (H, W, 3), upright, contiguous.
+        rgb: uint8 (H, W, 3), upright, contiguous; the pixels as stored, which aren't square in some videos
+            (``VideoProbe.sample_aspect_ratio``).
     """
 
     index: int

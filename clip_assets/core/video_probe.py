@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # An average rate further from the one that the times show belongs to a stream of variable rate, or is made up.
 RATE_TOLERANCE = 0.02
 
+# Pixels that are said to be longer than this in one direction are a mistake: the longest in use are 32:11.
+LONGEST_PIXEL = 16
+
 
 def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
     """Read a container's exact times by demuxing, and by decoding where its packets don't tell them.
@@ -67,8 +70,17 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             keyframes=keyframes,
             damage=container_damage(path, container, stream, seen, len(ticks)),
             stream_index=stream.index,
+            sample_aspect_ratio=_pixel_aspect(stream, rotation),
             video_streams=tuple(other.index for other in video_streams(container)),
         )
+
+
+def _pixel_aspect(stream: VideoStream, rotation: int) -> Fraction:
+    """How many times as wide as high a pixel is shown, upright: as the container says, else as the codec does."""
+    aspect = Fraction(stream.sample_aspect_ratio or 1)
+    if not 1 / LONGEST_PIXEL <= aspect <= LONGEST_PIXEL:
+        return Fraction(1)
+    return aspect if rotation % 180 == 0 else 1 / aspect
 
 
 def _packets_tell_frames(seen: Demuxed, stream: VideoStream) -> bool:

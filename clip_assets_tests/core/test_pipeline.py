@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from clip_assets.core.preprocess import Preprocess
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import decode, probe
-from clip_assets_tests import corpus
+from clip_assets_tests import corpus, corpus_shown
 from clip_assets_tests.checkpoints import random_vit
 
 
@@ -153,6 +154,14 @@ def test_thumbnails_show_the_frames_that_they_are_named_after(model: ClipModel, 
     for index, picture in result.thumbnails.items():
         assert (picture.dtype, picture.shape) == (np.uint8, (64, 64, 3))
         np.testing.assert_allclose(picture.mean(axis=(0, 1)), 8 * index, atol=3)
+
+
+def test_the_model_sees_the_proportions_that_a_player_shows(model: ClipModel, tmp_path: Path) -> None:
+    squeezed = corpus_shown.anamorphic(tmp_path / "squeezed.mp4", Fraction(5, 3)).path
+    square = corpus.write(tmp_path / "square.mp4", corpus.Recipe(options=corpus.X264, size=(160, 64))).path
+    results = [extract([job(path)], model, thumbnails=3)[0] for path in (squeezed, square)]
+    for one, other in zip(*(result.thumbnails.values() for result in results), strict=True):
+        assert np.abs(one.astype(int) - other).mean() < 8
 
 
 def test_thumbnails_are_made_on_request_alone_and_change_no_feature(model: ClipModel, clip: Path) -> None:

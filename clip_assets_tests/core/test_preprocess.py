@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import clip
 import numpy as np
 import pytest
@@ -155,3 +157,4 @@ def test_resized_long_side_rounds_down():
     assert resized_size(360, 480, 224) == (224, 298)
     assert resized_size(480, 360, 224) == (298, 224)
     assert resized_size(100, 100, 224) == (224, 224)
+    assert resized_size(240, 180, 224, Fraction(16, 9)) == resized_size(240, 320, 224)

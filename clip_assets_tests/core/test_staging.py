@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,16 @@ def test_the_gpus_arithmetic_is_within_a_grey_level_of_the_cpus(device: str, siz
     staging = GpuStaging(64, device)
     assert_equal_to_preprocess(staging, [photograph(*size, seed) for seed in range(3)], levels=1)
     assert_equal_to_preprocess(staging, [photograph(*size, 3)], levels=1)
+
+
+@device
+def test_pixels_that_arent_square_become_so_alike_on_cpus_and_gpus(device: str) -> None:
+    frames = [photograph(288, 216, seed) for seed in range(3)]
+    expected = torch.stack([Preprocess(64).resize_crop(frame, Fraction(16, 9)) for frame in frames])
+    for staging, levels in ((CpuStaging(Preprocess(64), Fraction(16, 9)), 0), (GpuStaging(64, device, 16 / 9), 1)):
+        for frame in frames:
+            staging.add(frame)
+        assert (staging.take().cpu().int() - expected.int()).abs().max() <= levels
 
 
 CHANGING = [photograph(*size, seed) for seed, size in enumerate([(90, 120)] * 9 + [(120, 90)] + [(90, 120)] * 2)]

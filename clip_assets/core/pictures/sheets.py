@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from contextlib import suppress
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -50,10 +51,16 @@ def thumbnails(
         decode(video, indices, on_damage=on_damage, timeout_seconds=timeout_seconds) as frames,
     ):
         for frame in frames:
-            picture = Image.fromarray(frame.rgb)
-            picture.thumbnail(_THUMBNAIL, Image.Resampling.BILINEAR, reducing_gap=2.0)
-            made[frame.index] = picture
+            made[frame.index] = _small(Image.fromarray(frame.rgb), video.sample_aspect_ratio)
     return made
+
+
+def _small(picture: Image.Image, pixel_aspect: Fraction) -> Image.Image:
+    """A picture made to fit into a contact sheet's cell, its pixels square."""
+    width, height = float(picture.width * pixel_aspect), picture.height
+    scale = min(1.0, _THUMBNAIL[0] / width, _THUMBNAIL[1] / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
 def enlarged(picture: Image.Image) -> Image.Image:

@@ -1,0 +1,60 @@
+"""The picture that the model gets is the one that a player shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clip_assets.core.pictures.sheets import thumbnails
+from clip_assets.core.preprocess import Preprocess
+from clip_assets.core.video import decode, probe
+from clip_assets_tests import corpus, corpus_shown
+from clip_assets_tests.corpus import Clip
+
+WIDE = Fraction(5, 3)  # 96 x 64 pixels are shown as 160 x 64
+TALL = Fraction(1, 3)  # and as 32 x 64
+
+# File name -> how it is written, and how many times as wide as high its pixels are once the picture is upright.
+ANAMORPHIC: dict[str, tuple[Callable[[Path], Clip], Fraction]] = {
+    "wide.mp4": (partial(corpus_shown.anamorphic, aspect=WIDE), WIDE),
+    "wide.mkv": (partial(corpus_shown.anamorphic, aspect=WIDE), WIDE),
+    "tall.mov": (partial(corpus_shown.anamorphic, aspect=TALL), TALL),
+    "codec_alone.ts": (partial(corpus_shown.anamorphic, aspect=WIDE), WIDE),
+    "container_alone.mov": (partial(corpus_shown.anamorphic_by_container, aspect=WIDE, codec_aspect=Fraction(1)), WIDE),
+    "container_wins.mp4": (partial(corpus_shown.anamorphic_by_container, aspect=WIDE, codec_aspect=TALL), WIDE),
+    "on_its_side.mp4": (partial(corpus_shown.anamorphic, aspect=1 / WIDE, orientation="90"), WIDE),
+    "transposed.mp4": (partial(corpus_shown.anamorphic, aspect=1 / TALL, orientation="transposed"), TALL),
+    "upside_down.mp4": (partial(corpus_shown.anamorphic, aspect=TALL, orientation="180"), TALL),
+}
+
+
+@pytest.mark.parametrize("name", ANAMORPHIC)
+def test_pixels_that_arent_square_are_shown_as_players_show_them(name: str, tmp_path: Path) -> None:
+    writer, aspect = ANAMORPHIC[name]
+    clip = writer(tmp_path / name)
+    found = probe(clip.path)
+    assert (found.width, found.height) == corpus.SIZE
+    assert found.sample_aspect_ratio == aspect
+    assert found.treatment == {"sample_aspect_ratio": f"{aspect.numerator}:{aspect.denominator}"}
+    with decode(found, np.array([6])) as frames:
+        seen = Preprocess(32).resize_crop(next(frames).rgb, found.sample_aspect_ratio)
+    square = corpus.draw(6, round(96 * aspect), 64)
+    expected = Preprocess(32).resize_crop(square)
+    assert (seen.float() - expected.float()).abs().mean() < 8
+    (small,) = thumbnails(found, np.array([6])).values()
+    assert small.width / small.height == pytest.approx(96 * aspect / 64, rel=0.02)
+
+
+def test_square_pixels_are_left_as_they_are(tmp_path: Path) -> None:
+    found = probe(corpus.constant_rate(tmp_path / "square.mp4").path)
+    assert (found.sample_aspect_ratio, found.treatment) == (1, {})
+
+
+def test_pixels_of_a_shape_that_no_video_has_are_taken_for_square(tmp_path: Path) -> None:
+    clip = corpus_shown.anamorphic(tmp_path / "mistaken.mkv", Fraction(1, 100))
+    assert probe(clip.path).treatment == {}
