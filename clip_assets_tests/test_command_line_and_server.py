@@ -94,7 +94,7 @@ def test_an_unregistered_video_is_refused_by_dagster(environment: dict[str, str]
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"DAGSTER_HOME": ""}, "export DAGSTER_HOME"),
+        ({"DAGSTER_HOME": ""}, "clip-assets init"),
         ({"CLIP_ASSETS_BATCH_SIZE": "0"}, "CLIP_ASSETS_BATCH_SIZE='0'"),
         ({"CLIP_ASSETS_VIDEOS": "/nowhere"}, "not in the library"),
     ],
