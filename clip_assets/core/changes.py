@@ -87,7 +87,7 @@ def partition_changes(listed: Listing, known: Mapping[str, KnownVideo | None], i
     unlisted = {item.key for item in listed.unlisted}
     new = [video for video in listed.videos if known.get(video.key) is None]
     changed = [video for video in listed.videos if _differs(video, known.get(video.key))]
-    removed = sorted(key for key in known if key not in present and not _is_below(key, unlisted))
+    removed = sorted(key for key in known if key not in present and not is_below(key, unlisted))
     touched = [*(video.key for video in (*new, *changed)), *removed]
     return Changes(
         new=tuple(video for video in new if video.key not in in_flight),
@@ -160,7 +160,7 @@ def _differs(video: VideoFile, known: KnownVideo | None) -> bool:
     return known is not None and (known.size, known.mtime_ns) != (video.size, video.mtime_ns)
 
 
-def _is_below(key: str, folders: Container[str]) -> bool:
+def is_below(key: str, folders: Container[str]) -> bool:
     """Whether the key or a folder above it is among ``folders``."""
     parts = key.split("/")
     return any("/".join(parts[:end]) in folders for end in range(1, len(parts) + 1))

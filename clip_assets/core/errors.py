@@ -57,6 +57,10 @@ class MatchingError(ClipAssetsError):
     """Features can't be compared: shapes that don't fit together, or a feature that is zero or not finite."""
 
 
+class QueryError(ClipAssetsError):
+    """A question that can't be asked of the library: empty, of another form than allowed, or of nothing it holds."""
+
+
 class DeviceError(ClipAssetsError):
     """A device was asked for that this machine doesn't have."""
 

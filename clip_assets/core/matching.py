@@ -66,7 +66,7 @@ def match_texts(
             f"{len(frames)} features. Give one text a text feature and one time a feature."
         )
     logits = logit_scale * (_normalize(frames, "frame") @ _normalize(sentences, "text").T)
-    return TextMatch(tuple(texts), _softmax(logits), logits, times)
+    return TextMatch(tuple(texts), softmax(logits), logits, times)
 
 
 def text_parameters(texts: Sequence[str]) -> dict[str, int | str]:
@@ -117,7 +117,7 @@ def _normalize(vectors: NDArray[np.float64], what: str) -> NDArray[np.float64]:
     return vectors / norms
 
 
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Over each row; its largest value is subtracted first, so that no exponential overflows."""
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The softmax of each row; its largest value is subtracted first, so that no exponential overflows."""
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -1,0 +1,96 @@
+"""Ask a library: search, look whether what is behind the answer still stands, and search again where it doesn't."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clip_assets.core.errors import ResultCorruptError, ResultMissingError, StoreError
+from clip_assets.core.search.search import Answer, Found, Wanted, search
+from clip_assets.core.search.upkeep import FEATURES
+from clip_assets.core.shots import row_edges
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from clip_assets.core.manifest import Manifest
+    from clip_assets.core.search.index import IndexedVideo
+    from clip_assets.core.search.upkeep import Upkeep
+    from clip_assets.core.store import Store
+
+_MOST_TRIES = 10
+
+
+def ask(upkeep: Upkeep, store: Store, weights: str, wanted: Wanted) -> tuple[Answer, StoredRows]:
+    """The best moments, and the rows they were read from; all that is in them was true when they were confirmed.
+
+    Args:
+        upkeep: Of the cache.
+        store: Where the features are.
+        weights: The model's weights' SHA-256.
+        wanted: What for.
+
+    Raises:
+        StoreError: The store or the cache can't be used, or changes faster than it is read.
+    """
+    for _ in range(_MOST_TRIES):
+        rows = StoredRows(store)
+        answer = search(upkeep.cache.index(weights), rows, wanted)
+        behind = {video.directory for moment in answer.moments for video in (moment.video, *moment.also_in)}
+        unreadable = {video.directory for video in answer.unreadable}
+        for moment in answer.moments:
+            try:
+                rows.times(moment.video)
+            except (ResultMissingError, ResultCorruptError):
+                unreadable.add(moment.video.directory)
+        if upkeep.confirm(behind, unreadable):
+            return answer, rows
+    raise StoreError(f"The results in {store.root} change faster than they can be read.")
+
+
+class StoredRows:
+    """Rows of stored features, for one answer: each manifest is read once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._manifests: dict[str, Manifest] = {}
+        self._times: dict[str, NDArray[np.float64]] = {}
+
+    def __call__(self, video: IndexedVideo, spans: Sequence[tuple[int, int]]) -> list[NDArray[np.float32]]:
+        """The rows of a video's features from each first to before each last, float32 (n, D).
+
+        Raises:
+            ResultMissingError: Nothing whole is stored.
+            ResultCorruptError: Another result is stored, or its file is cut off.
+        """
+        return self._store.rows(self.manifest(video), "clip", spans)
+
+    def manifest(self, video: IndexedVideo) -> Manifest:
+        """The manifest of a video's features; raises as a call does."""
+        known = self._manifests.get(video.key)
+        if known is None:
+            found = self._store.manifest(FEATURES, video.key)
+            if found is None:
+                raise ResultMissingError(f"The features of {video.key!r} are gone.")
+            if found.arrays["clip"].shape[0] != video.rows:
+                raise ResultCorruptError(f"The features of {video.key!r} are others than those that were indexed.")
+            known = self._manifests[video.key] = found
+        return known
+
+    def edges(self, video: IndexedVideo) -> NDArray[np.float64]:
+        """Where the time of each of a video's rows begins, see `row_edges`; raises as a call does."""
+        return row_edges(self.times(video), video.duration_ms)
+
+    def times(self, video: IndexedVideo) -> NDArray[np.float64]:
+        """The times of a video's samples, float64 (T,); raises as a call does."""
+        if video.key not in self._times:
+            (self._times[video.key],) = self._store.rows(self.manifest(video), "timestamps_ms", [(0, video.rows)])
+        return self._times[video.key]
+
+
+def span_ms(found: Found, rows: StoredRows) -> tuple[float, float, float]:
+    """From, to and best time of a moment."""
+    edges, times = rows.edges(found.video), rows.times(found.video)
+    return float(edges[found.first_row]), float(edges[found.last_row + 1]), float(times[found.best_row])
