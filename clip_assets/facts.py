@@ -25,6 +25,13 @@ STRETCH_COLUMNS = {
 
 _GLANCE_STRETCHES = 6
 
+# By whether the container tells where it ends.
+_END = {
+    None: None,
+    True: "where the container says",
+    False: "the container doesn't tell where it ends: a file cut between two packets would look whole",
+}
+
 
 def source_rows(summary: FrameSummary) -> Rows:
     """What there is to know of a video, from the summary of its frame indices."""
@@ -38,6 +45,7 @@ def source_rows(summary: FrameSummary) -> Rows:
         ("average rate", _told("{:.3f} frames per second", summary.fps)),
         ("frame spacing", _told("{}", summary.frame_spacing)),
         ("duration", _told("{:.3f} s", summary.duration_seconds)),
+        ("end", _told("{}", _END[summary.end_is_known])),
         ("times read by", "PyAV, from the container"),
     ]
 

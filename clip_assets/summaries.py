@@ -74,6 +74,7 @@ class FrameSummary(Summary):
         container: As FFmpeg calls it.
         video_stream: Which of the file's video streams it is about, counted from 1.
         video_streams: How many there are.
+        end_is_known: Whether the container tells where it ends.
         frame_spacing: How far the video's frames are apart, in words.
     """
 
@@ -88,6 +89,7 @@ class FrameSummary(Summary):
     container: str | None = None
     video_stream: int | None = None
     video_streams: int | None = None
+    end_is_known: bool | None = None
     frame_spacing: str | None = None
 
 

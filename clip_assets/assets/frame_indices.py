@@ -110,6 +110,7 @@ def _summary(source: VideoProbe, frames: FrameIndices, seconds: float) -> FrameS
         container=source.container,
         video_stream=1 + source.video_streams.index(source.stream_index),
         video_streams=len(source.video_streams),
+        end_is_known=source.end_is_known,
         treatment=source.treatment,
         frame_spacing=frame_spacing(source.timestamps_ms),
         seconds=seconds,

@@ -37,6 +37,8 @@ class VideoProbe:
         keyframes: int64 (K,), ascending indices of the frames that the container marks as key frames. Empty where
             packets don't tell each frame's time: then decoding told it, and order alone says which frame is which.
         damage: What the container itself shows to be missing; empty for a whole file.
+        end_is_known: Whether the container tells where it ends; where it doesn't, a file that was cut between two
+            packets looks whole.
         stream_index: Which of the file's streams this is about: the one that a player shows.
         video_streams: Indices of all its video streams, ascending; attached pictures don't count.
         sample_aspect_ratio: How many times as wide as high a pixel is shown, after rotation.
@@ -57,6 +59,7 @@ class VideoProbe:
     has_edit_list: bool
     keyframes: NDArray[np.int64]
     damage: str = ""
+    end_is_known: bool = True
     stream_index: int = 0
     video_streams: tuple[int, ...] = (0,)
     sample_aspect_ratio: Fraction = Fraction(1)

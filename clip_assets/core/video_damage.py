@@ -1,12 +1,29 @@
-"""What a container itself shows to be missing, without decoding: cut-off files and holes."""
+"""The verdict on a video: what is damaged of it, by all that is known without decoding it anew.
+
+Evidence is what the container's structure says (`core/containers`), what its index promises, packets that are broken,
+and errors that a decoder made. A count or a duration in a header is evidence too, but only where the container's own
+end wasn't found: muxers count what never was, and leave them when a file is edited.
+"""
 
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from clip_assets.core.containers.account import Account
+from clip_assets.core.containers.asf import asf_account
+from clip_assets.core.containers.avi import avi_account
+from clip_assets.core.containers.flv import flv_account
+from clip_assets.core.containers.gif import gif_account
+from clip_assets.core.containers.matroska import matroska_account
+from clip_assets.core.containers.mp4 import mp4_account
+from clip_assets.core.containers.mpeg_ps import ps_account
+from clip_assets.core.containers.mpeg_ts import ts_account
+from clip_assets.core.containers.ogg import ogg_account
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -20,17 +37,28 @@ HEADER_STATES_DURATION = ("matroska,webm", "flv", "asf")
 # Packets may end that much before the stated duration: muxers round, and count silence at the end of the sound.
 DURATION_TOLERANCE_SECONDS = 0.5
 
-# Plain, with a time stamp (m2ts), with error correction.
-TS_PACKET_BYTES = (188, 192, 204)
-
-EBML_HEADER = b"\x1a\x45\xdf\xa3"
-MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
+# From there on a step of the clock is taken for a new start of it, as by ffmpeg (`-dts_delta_threshold`).
+CLOCK_JUMP_SECONDS = 10
 
 
-def container_damage(
-    path: Path, container: InputContainer, stream: VideoStream, seen: Demuxed, frame_count: int
-) -> str:
-    """What is missing, by the container's own account; empty if nothing is.
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of a video's wholeness.
+
+    Attributes:
+        damage: What is missing or broken; empty if nothing is.
+        end_is_known: Whether the container tells where it ends. Where it doesn't, a file that was cut between two
+            packets looks whole.
+    """
+
+    damage: str
+    end_is_known: bool
+
+
+def container_verdict(
+    path: Path, container: InputContainer, stream: VideoStream, seen: Demuxed, frame_count: int, failures: int
+) -> Verdict:
+    """What is missing or broken, and whether the container would tell if its end were.
 
     Args:
         path: The file.
@@ -38,69 +66,88 @@ def container_damage(
         stream: Its video stream.
         seen: What reading it showed.
         frame_count: Number of frames that were found.
+        failures: Errors of the decoder and frames that it marked as corrupt, where everything was decoded.
     """
     name = container.format.name
-    promised, held = _indexed(container, stream)
-    if held < promised and name not in HEADER_STATES_DURATION:
-        return f"the file ends early: it holds {held} of the {promised} frames that its index promises"
-    if name == "avi" and frame_count < max(stream.frames, len(seen.pts)):
-        promised = max(stream.frames, len(seen.pts))
-        return f"frames are missing: it holds {frame_count} of the {promised} that its header promises"
-    stated = (container.duration or 0) / 1_000_000
-    end = (
-        max(float(tick * (container.streams[index].time_base or 0)) for index, tick in seen.ends.items())
-        if seen.ends
-        else 0.0
+    account = _account(path, name, stream, seen)
+    stated = (container.duration or 0) / 1_000_000 if name in HEADER_STATES_DURATION else 0
+    damages = (
+        _missing_by_index(container, stream, seen, account),
+        _missing_by_duration(container, stated, seen, account, frame_count),
+        _missing_by_numbers(stream, seen, account),
+        account.damage,
+        _broken(seen, name, frame_count, failures),
     )
-    early = name in HEADER_STATES_DURATION and end < stated - DURATION_TOLERANCE_SECONDS
-    if early or (name == "matroska,webm" and _matroska_is_cut(path)):
-        return f"the file ends early: it holds {frame_count} frames up to {end:.2f} s of the {stated:.2f} s promised"
-    if name == "mpegts" and all(container.size % size for size in TS_PACKET_BYTES):
-        return f"the file ends early, inside a packet, after {frame_count} frames"
+    return Verdict(next(filter(None, damages), ""), account.ends or (stated > 0 and account.states_length))
+
+
+def _account(path: Path, name: str, stream: VideoStream, seen: Demuxed) -> Account:
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        if name == "matroska,webm":
+            return matroska_account(file, size, seen.places)
+        if name == "mpegts":
+            return ts_account(file, size, stream.id)
+        if name == "mpeg":
+            return ps_account(file, size, stream.id & 0xFF)
+        accounts = {"avi": avi_account, "asf": asf_account, "flv": flv_account, "ogg": ogg_account, "gif": gif_account}
+        accounts["mov,mp4,m4a,3gp,3g2,mj2"] = mp4_account
+        return accounts[name](file, size) if name in accounts else Account()
+
+
+def _missing_by_index(container: InputContainer, stream: VideoStream, seen: Demuxed, account: Account) -> str:
+    """What the index promises, or a header where there is no index, and isn't in the file."""
+    name = container.format.name
+    if name in HEADER_STATES_DURATION:
+        return ""
+    size = container.size
+    shown = [entry for entry in stream.index_entries if not entry.is_discard]
+    held = sum(entry.pos + entry.size <= size for entry in shown)
+    if held < len(shown):
+        return f"the file ends early: it holds {held} of the {len(shown)} frames that its index promises"
+    packets = len(seen.pts) + seen.discarded
+    counted = 0 if account.ends or not account.states_length else stream.frames
+    promised = max(counted, len(shown))
+    if name == "avi" and packets < promised:
+        return f"frames are missing: it holds {packets} of the {promised} that its header promises"
+    return ""
+
+
+def _missing_by_duration(
+    container: InputContainer, stated: float, seen: Demuxed, account: Account, frame_count: int
+) -> str:
+    ends = [float(tick * (container.streams[index].time_base or 0)) for index, tick in seen.ends.items()]
+    end = max(ends, default=0.0)
+    if account.ends or end >= stated - DURATION_TOLERANCE_SECONDS:
+        return ""
+    return f"the file ends early: it holds {frame_count} frames up to {end:.2f} s of the {stated:.2f} s promised"
+
+
+def _missing_by_numbers(stream: VideoStream, seen: Demuxed, account: Account) -> str:
+    """What the container's numbering shows to be missing, where the times have a gap as well."""
+    if not _has_gap(seen.dts, float(stream.time_base or 0)):
+        return ""
+    if seen.corrupt and (account.damage or account.gap):
+        return f"packets are missing: {seen.corrupt} of {len(seen.pts)} are marked as corrupt, and frames are left out"
+    return account.gap
+
+
+def _has_gap(dts: array[int], tick_seconds: float) -> bool:
+    steps = np.diff(dts)
+    if len(steps) == 0:
+        return False
+    return bool(np.any((steps >= 2 * np.median(steps)) & (steps * tick_seconds < CLOCK_JUMP_SECONDS)))
+
+
+def _broken(seen: Demuxed, name: str, frame_count: int, failures: int) -> str:
+    """What is in the file and can't be read or decoded."""
     if seen.broken:
         whole = len(seen.pts) - seen.broken
         return f"packets are broken: at most {whole} of its {len(seen.pts)} frames can be decoded"
     if seen.error:
         return f"reading breaks off after {frame_count} frames: {seen.error}"
-    if seen.corrupt and _has_holes(seen.dts):
-        return f"packets are missing: {seen.corrupt} of {len(seen.pts)} are marked as corrupt, and frames are left out"
+    if seen.corrupt and name != "mpegts":  # there it may mean no more than that a part was joined
+        return f"packets are broken: {seen.corrupt} of {len(seen.pts)} are cut short"
+    if failures:
+        return f"decoding it fails {failures} times; {frame_count} frames came out"
     return ""
-
-
-def _indexed(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
-    """Frames that the index promises, and how many of them lie inside the file."""
-    promised = held = 0
-    size = container.size
-    for entry in stream.index_entries:
-        promised += not entry.is_discard
-        held += not entry.is_discard and entry.pos + entry.size <= size
-    return promised, held
-
-
-def _has_holes(dts: array[int]) -> bool:
-    steps = np.diff(dts)
-    return len(steps) > 0 and bool(np.any(steps >= 2 * np.median(steps)))
-
-
-def _matroska_is_cut(path: Path) -> bool:
-    """Whether the file is shorter than its outermost element says (element sizes: RFC 8794, section 4)."""
-    with path.open("rb") as file:
-        for marker in (EBML_HEADER, MATROSKA_SEGMENT):
-            if file.read(4) != marker:
-                return False
-            size = _ebml_size(file)
-            if size is None:
-                return False
-            end = file.seek(size, 1)
-    return end > path.stat().st_size
-
-
-def _ebml_size(file: BinaryIO) -> int | None:
-    """The variable-length size that comes next; None where it says that it is unknown, as of a live recording."""
-    first = file.read(1)
-    length = 9 - first[0].bit_length() if first else 9
-    if length > 8:
-        return None
-    mask = (1 << 7 * length) - 1
-    size = int.from_bytes(first + file.read(length - 1), "big") & mask
-    return None if size == mask else size

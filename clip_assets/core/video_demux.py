@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clip_assets.core.video_container import packets_of
 from clip_assets.core.video_nal import NalFormat
+from clip_assets.core.video_pictures import IsOnePicture, one_picture_test
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 NO_TIME = -(2**63)
+
+# Codecs without compression, of which zeros are a picture.
+UNCOMPRESSED = ("rawvideo", "v210", "v308", "v408", "v410", "r10k", "r210", "yuv4", "ayuv", "y41p", "012v")
 
 
 @dataclass
@@ -28,10 +32,13 @@ class Demuxed:
         key_pts: Of those marked as key frames.
         discarded: Number of packets that are decoded and never shown.
         corrupt: Number of packets marked as corrupt by the demuxer.
-        broken: Number of packets whose parts reach beyond their end.
+        broken: Number of packets whose parts reach beyond their end, or that hold nothing but zeros.
+        all_are_pictures: Whether each packet is one picture, as far as that can be told without decoding.
         starts_with_key: Whether the very first packet is marked as a key frame.
         first_frame: The first that could be decoded.
         ends: When the last packet of each stream ends, by the stream's index.
+        places: Where each packet of any stream ends in the file, in bytes, in the order of reading; of those whose
+            place is known.
         error: Why reading broke off; empty when it reached the end.
     """
 
@@ -41,9 +48,11 @@ class Demuxed:
     discarded: int = 0
     corrupt: int = 0
     broken: int = 0
+    all_are_pictures: bool = True
     starts_with_key: bool = False
     first_frame: VideoFrame | None = None
     ends: dict[int, int] = field(default_factory=dict)
+    places: array[int] = field(default_factory=lambda: array("q"))
     error: str = ""
 
 
@@ -58,12 +67,13 @@ def demux(container: InputContainer, stream: VideoStream) -> Demuxed:
 
     stream.codec_context.thread_count = 1  # so that the first frame doesn't wait for those of other threads
     nal = NalFormat.of(stream.codec_context)
+    is_picture = one_picture_test(stream.codec_context)
     seen = Demuxed()
     try:
         for packet in packets_of(container):
             _note_end(seen, packet)
             if packet.stream is stream:
-                _note(seen, packet, nal)
+                _note(seen, packet, nal, is_picture)
     except av.FFmpegError as error:
         seen.error = error.strerror or str(error)
     if seen.first_frame is None:
@@ -76,9 +86,11 @@ def _note_end(seen: Demuxed, packet: Packet[Any]) -> None:
     if time is not None:
         end = time + (packet.duration or 0)
         seen.ends[packet.stream_index] = max(seen.ends.get(packet.stream_index, end), end)
+    if packet.pos is not None:
+        seen.places.append(packet.pos + packet.size)
 
 
-def _note(seen: Demuxed, packet: Packet[VideoStream], nal: NalFormat) -> None:
+def _note(seen: Demuxed, packet: Packet[VideoStream], nal: NalFormat, is_picture: IsOnePicture | None) -> None:
     if seen.first_frame is None:
         _decode_first(seen, packet.stream, packet)
     if not seen.pts and not seen.discarded:
@@ -88,7 +100,10 @@ def _note(seen: Demuxed, packet: Packet[VideoStream], nal: NalFormat) -> None:
     if packet.is_discard:
         seen.discarded += 1
         return
-    seen.broken += not nal.is_whole(packet)
+    whole = nal.is_whole(packet) and not (_is_blank(packet) and nal.codec not in UNCOMPRESSED)
+    seen.broken += not whole
+    if whole and is_picture and seen.all_are_pictures:
+        seen.all_are_pictures = is_picture(packet)
     seen.pts.append(NO_TIME if packet.pts is None else packet.pts)
     seen.corrupt += packet.is_corrupt
     if packet.is_keyframe and packet.pts is not None:
@@ -102,3 +117,9 @@ def _decode_first(seen: Demuxed, stream: VideoStream, packet: Packet[VideoStream
         seen.first_frame = next(iter(stream.decode(packet)), None)
     except av.FFmpegError:
         return
+
+
+def _is_blank(packet: Packet[Any]) -> bool:
+    """Whether a packet of some length is nothing but zeros, as where a file was never written."""
+    data = memoryview(packet)
+    return len(data) >= 8 and not any(data[:8]) and not any(data)

@@ -8,6 +8,7 @@ How the codec's header tells the size of the units' lengths: ISO/IEC 14496-15, 5
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ class NalFormat:
 
     def is_whole(self, packet: Packet[Any]) -> bool:
         """Whether no unit reaches beyond the packet's end; true where that can't be told."""
-        return not self.length_size or self._headers(packet) is not None
+        return not self.length_size or self._headers(packet) is not None or self._has_start_codes(packet)
 
     def is_disposable(self, packet: Packet[Any]) -> bool:
         """Whether no other picture refers to the packet's; false where that can't be told."""
@@ -56,6 +57,12 @@ class NalFormat:
         pictures = [kind for kind in kinds if kind <= 31]
         return self.temporal_layers == 1 and bool(pictures) and all(kind <= 14 and kind % 2 == 0 for kind in pictures)
 
+    def _has_start_codes(self, packet: Packet[Any]) -> bool:
+        """Whether the units have start codes all the same, as some cameras write them; FFmpeg tells it by the same."""
+        data = memoryview(packet)
+        known = self.codec == "h264" and self.length_size == 4 and data[:4] == b"\0\0\0\1"
+        return known and int.from_bytes(data[5:9], "big") > len(data)
+
     def _headers(self, packet: Packet[Any]) -> list[int] | None:
         """The first byte of each unit; None if one reaches beyond the packet's end."""
         data = memoryview(packet)
@@ -66,3 +73,21 @@ class NalFormat:
             headers.append(data[first])
             start = first + int.from_bytes(data[start:first], "big")
         return headers if start <= len(data) else None
+
+
+def units_by_length(data: bytes, length_size: int) -> Iterator[bytes]:
+    """NAL units that come after their lengths."""
+    start = 0
+    while start + length_size < len(data):
+        first = start + length_size
+        start = first + int.from_bytes(data[start:first], "big")
+        yield data[first:start]
+
+
+def units_after_start_codes(data: bytes) -> Iterator[bytes]:
+    """NAL units that come after start codes, with the zeros that may follow them."""
+    first = data.find(b"\0\0\1") + 3
+    while first > 2:
+        following = data.find(b"\0\0\1", first)
+        yield data[first : following if following >= 0 else len(data)]
+        first = following + 3

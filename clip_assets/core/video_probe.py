@@ -12,7 +12,7 @@ import numpy as np
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.records import VideoProbe
 from clip_assets.core.video_container import REMEDY, decoded_frames, open_video, video_streams
-from clip_assets.core.video_damage import container_damage
+from clip_assets.core.video_damage import container_verdict
 from clip_assets.core.video_demux import NO_TIME, Demuxed, demux
 from clip_assets.core.video_rgb import clockwise_rotation
 
@@ -42,10 +42,12 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
         seen = demux(container, stream)
         if seen.first_frame is None:
             raise VideoUnreadableError(f"{path}: none of its {len(seen.pts)} frames can be decoded; {REMEDY}")
+        failures = 0
         if _packets_tell_frames(seen, stream):
             ticks, keyframes = _times_of_packets(seen)
         else:
-            ticks, keyframes = _times_by_decoding(path, timeout_seconds, stream.index), np.zeros(0, dtype=np.int64)
+            ticks, failures = _times_by_decoding(path, timeout_seconds, stream.index)
+            keyframes = np.zeros(0, dtype=np.int64)
         if len(ticks) == 0:
             raise VideoUnreadableError(f"{path}: none of its frames is ever on screen; {REMEDY}")
         end = _end(stream, seen, ticks)
@@ -53,6 +55,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
         size = seen.first_frame.width, seen.first_frame.height
         width, height = size if rotation % 180 == 0 else size[::-1]
         time_base = Fraction(stream.time_base or 0)
+        verdict = container_verdict(path, container, stream, seen, len(ticks), failures)
         return VideoProbe(
             path=path,
             container=container.format.name,
@@ -68,7 +71,8 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             fps=_average_fps(stream, len(ticks), (end - int(ticks[0])) * time_base),
             has_edit_list=seen.discarded > 0,
             keyframes=keyframes,
-            damage=container_damage(path, container, stream, seen, len(ticks)),
+            damage=verdict.damage,
+            end_is_known=verdict.end_is_known,
             stream_index=stream.index,
             sample_aspect_ratio=_pixel_aspect(stream, rotation),
             video_streams=tuple(other.index for other in video_streams(container)),
@@ -88,7 +92,7 @@ def _packets_tell_frames(seen: Demuxed, stream: VideoStream) -> bool:
     times = np.unique(np.asarray(seen.pts))
     if NO_TIME in times or len(times) < len(seen.pts) or np.any(np.diff(seen.dts) < 0):
         return False
-    if not seen.starts_with_key or stream.codec_context.name == "vp8":
+    if not seen.all_are_pictures or not seen.starts_with_key or stream.codec_context.name == "vp8":
         return False  # VP8 keeps hidden frames in packets of their own
     if seen.discarded == 0 and times[0] < seen.key_pts[0]:
         return False  # pictures that lead the first key frame refer to what was cut off
@@ -101,19 +105,24 @@ def _times_of_packets(seen: Demuxed) -> tuple[NDArray[np.int64], NDArray[np.int6
     return ticks, np.searchsorted(ticks, np.unique(seen.key_pts)).astype(np.int64)
 
 
-def _times_by_decoding(path: Path, timeout_seconds: float, stream_index: int) -> NDArray[np.int64]:
-    """Times of the frames as they come out: presentation time, else decoding time, else the end of the one before."""
+def _times_by_decoding(path: Path, timeout_seconds: float, stream_index: int) -> tuple[NDArray[np.int64], int]:
+    """Times of the frames as they come out, and how often decoding failed from the first frame on.
+
+    A frame's time is its presentation time, else its decoding time, else the end of the one before.
+    """
     ticks: list[int] = []
+    failures = 0
     following = 0
     with open_video(path, timeout_seconds, stream_index) as (container, stream):
         stream.thread_type = "AUTO"
         step = round(1 / (Fraction(stream.average_rate or 25) * Fraction(stream.time_base or 1)))
         for frame in decoded_frames(container, stream):
+            failures += bool(ticks) if frame is None else frame.is_corrupt
             if frame is not None:
                 times = (time for time in (frame.pts, frame.dts) if time is not None)
                 ticks.append(next(times, following))
                 following = ticks[-1] + (frame.duration or step)
-    return _ascending(ticks, step)
+    return _ascending(ticks, step), failures
 
 
 def _ascending(ticks: list[int], step: int) -> NDArray[np.int64]:
@@ -132,6 +141,8 @@ def _end(stream: VideoStream, seen: Demuxed, ticks: NDArray[np.int64]) -> int:
     last = int(ticks[-1])
     last_end = seen.ends.get(stream.index, last)
     gap = (last - int(ticks[0])) // (len(ticks) - 1) if len(ticks) > 1 else 0
+    if not seen.all_are_pictures and seen.first_frame is not None and seen.first_frame.interlaced_frame:
+        return max(last_end, last + gap)  # where packets have decoding times only, `last` is that of a second field
     if stream.duration is not None:
         stated = (stream.start_time or 0) + stream.duration
         if last < stated <= max(last_end, last + 2 * gap):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from clip_assets.core.video import probe
-from clip_assets.core.video_damage import _ebml_size, _matroska_is_cut
 from clip_assets.core.video_probe import _ascending
 from clip_assets_tests import corpus
 
@@ -61,26 +59,3 @@ def test_the_end_of_a_single_frame_is_the_end_of_its_packet(tmp_path: Path) -> N
     found = probe(corpus.single_frame(tmp_path / "single.mp4").path)
     assert found.end_pts * found.time_base == Fraction(1, 25)
     assert found.duration_ms == 40
-
-
-@pytest.mark.parametrize(
-    ("data", "size"),
-    [
-        (b"\x81", 1),
-        (b"\x40\x02", 2),
-        (b"\x01\x00\x00\x00\x00\x01\x00\x00", 65536),
-        (b"\xff", None),
-        (b"\x01\xff\xff\xff\xff\xff\xff\xff", None),
-        (b"\x00\x01", None),
-        (b"", None),
-    ],
-)
-def test_ebml_sizes_are_read_as_rfc_8794_writes_them(data: bytes, size: int | None) -> None:
-    assert _ebml_size(BytesIO(data)) == size
-
-
-def test_a_matroska_file_is_cut_from_the_first_missing_byte_on(tmp_path: Path) -> None:
-    path = corpus.constant_rate(tmp_path / "whole.mkv").path
-    assert not _matroska_is_cut(path)
-    path.write_bytes(path.read_bytes()[:-1])
-    assert _matroska_is_cut(path)
