@@ -81,5 +81,6 @@ def test_whatever_value_is_missing_everything_else_is_shown(asset: str, tmp_path
 def test_what_version_1_did_not_tell_is_called_unknown() -> None:
     assert [line.split()[:3] for line in shown(OUTPUT).splitlines() if "unknown" in line] == [
         ["video", "stream", "unknown"],
+        ["shown", "unknown"],
         ["end", "unknown"],
     ]
