@@ -194,11 +194,12 @@ def write(path: Path, recipe: Recipe | None = None) -> Clip:
         _, packets = encode(recipe, output)
         output.mux(packets)
     if recipe.orientation != "upright":
-        _patch_matrix(path, ORIENTATIONS[recipe.orientation][0])
+        patch_matrix(path, ORIENTATIONS[recipe.orientation][0])
     return told(path, recipe)
 
 
-def _patch_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
+def patch_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """Give an mp4 file this display matrix."""
     data = bytearray(path.read_bytes())
     place = data.index(b"tkhd") + 4 + 40
     a, b, c, d = (value * 0x10000 for value in matrix)

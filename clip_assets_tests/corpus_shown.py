@@ -7,9 +7,23 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 from av.stream import Disposition
+from av.video.reformatter import Colorspace
+from numpy.typing import NDArray
 
-from clip_assets_tests.corpus import MJPEG, X264, Clip, Recipe, encode, told, write
+from clip_assets_tests.corpus import (
+    MJPEG,
+    ORIENTATIONS,
+    X264,
+    Clip,
+    Recipe,
+    draw_colours,
+    encode,
+    patch_matrix,
+    told,
+    write,
+)
 
 SMALL = (48, 32)
 
@@ -66,3 +80,60 @@ def anamorphic_by_container(path: Path, aspect: Fraction, codec_aspect: Fraction
         stream.codec_context.sample_aspect_ratio = aspect
         output.mux(packets)
     return told(path, recipe)
+
+
+# BT.709's primaries in BT.2020's, linear light (ITU-R BT.2087).
+TO_BT_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
+
+
+def pq_signal(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """PQ for linear RGB (..., 3) in candelas per square metre (SMPTE ST 2084)."""
+    root = (light / 10_000) ** (2610 / 16384)
+    return ((3424 / 4096 + 2413 / 128 * root) / (1 + 2392 / 128 * root)) ** (2523 / 32)
+
+
+def hlg_signal(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """HLG for linear RGB (..., 3) in candelas per square metre on a display of 1,000 (ITU-R BT.2100)."""
+    luminance = (light @ np.array([0.2627, 0.6780, 0.0593]))[..., None] / 1000
+    scene = light / 1000 * np.maximum(luminance, 1e-9) ** (-0.2 / 1.2)
+    a = 0.17883277
+    return np.where(
+        scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - 1 + 4 * a, 1e-9)) + 0.55991073
+    )
+
+
+HDR = {"pq": (16, pq_signal), "hlg": (18, hlg_signal)}
+"""Transfer function -> how H.273 numbers it, and how it encodes light."""
+
+GREYS = 1000 * np.arange(1, 17) / 16
+"""Candelas per square metre."""
+
+
+def hdr_light() -> NDArray[np.float64]:
+    """Linear RGB of BT.709, (64, 96, 3) in candelas per square metre: `COLOURS` above, `GREYS` below, as columns."""
+    colours = np.broadcast_to(203 * (draw_colours(0, 96, 32) / 255) ** 2.4, (32, 96, 3))
+    return np.concatenate([colours, np.broadcast_to(GREYS.repeat(6)[:, None], (32, 96, 3))])
+
+
+def hdr(
+    path: Path, transfer: str, *, pix_fmt: str = "yuv420p10le", full_range: bool = False, orientation: str = "upright"
+) -> Clip:
+    """`hdr_light` in BT.2020 by one of `HDR`."""
+    number, encoded_signal = HDR[transfer]
+    signal = np.clip(encoded_signal(hdr_light() @ TO_BT_2020.T), 0, 1)
+    _, store, degrees = ORIENTATIONS[orientation]
+    picture = np.ascontiguousarray(store(np.rint(65535 * signal).astype(np.uint16)))
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb48le").reformat(
+        format=pix_fmt, dst_colorspace=Colorspace.BT2020, dst_color_range=2 if full_range else 1
+    )
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={**X264, "crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, pix_fmt
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc = 9, 9, number
+        context.color_range = 2 if full_range else 1
+        output.mux(stream.encode(frame) + stream.encode(None))
+    if orientation != "upright":
+        patch_matrix(path, ORIENTATIONS[orientation][0])
+    return replace(told(path, Recipe(frames=1)), rotation=degrees)

@@ -42,6 +42,7 @@ class VideoProbe:
         stream_index: Which of the file's streams this is about: the one that a player shows.
         video_streams: Indices of all its video streams, ascending; attached pictures don't count.
         sample_aspect_ratio: How many times as wide as high a pixel is shown, after rotation.
+        tone_map: Of an HDR picture, which transfer function is mapped to SDR by which curve; empty for SDR.
     """
 
     path: Path
@@ -63,6 +64,7 @@ class VideoProbe:
     stream_index: int = 0
     video_streams: tuple[int, ...] = (0,)
     sample_aspect_ratio: Fraction = Fraction(1)
+    tone_map: str = ""
 
     @property
     def treatment(self) -> dict[str, str | int]:
@@ -76,6 +78,8 @@ class VideoProbe:
             done["stream"] = self.stream_index
         if self.sample_aspect_ratio != 1:
             done["sample_aspect_ratio"] = "{}:{}".format(*self.sample_aspect_ratio.as_integer_ratio())
+        if self.tone_map:
+            done["tone_map"] = self.tone_map
         return done
 
     @property

@@ -91,6 +91,8 @@ def _reason_to_refuse(probe: VideoProbe) -> str:
         return f"decord gets the frames or times of {probe.container} files wrong"
     if len(probe.video_streams) > 1:
         return f"it has {len(probe.video_streams)} video streams, of which decord may take another than players show"
+    if probe.tone_map:
+        return "its pictures are HDR, which decord would show as if they were SDR"
     if probe.rotation:
         return f"its pictures are to be turned by {probe.rotation} degrees or mirrored, which decord may get wrong"
     if probe.has_edit_list:

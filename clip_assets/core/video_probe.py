@@ -15,8 +15,10 @@ from clip_assets.core.video_container import REMEDY, decoded_frames, open_video,
 from clip_assets.core.video_damage import container_verdict
 from clip_assets.core.video_demux import NO_TIME, Demuxed, demux
 from clip_assets.core.video_rgb import clockwise_rotation
+from clip_assets.core.video_tone import CURVE, hdr_transfer
 
 if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
@@ -75,6 +77,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             end_is_known=verdict.end_is_known,
             stream_index=stream.index,
             sample_aspect_ratio=_pixel_aspect(stream, rotation),
+            tone_map=_tone_map(seen.first_frame),
             video_streams=tuple(other.index for other in video_streams(container)),
         )
 
@@ -85,6 +88,11 @@ def _pixel_aspect(stream: VideoStream, rotation: int) -> Fraction:
     if not 1 / LONGEST_PIXEL <= aspect <= LONGEST_PIXEL:
         return Fraction(1)
     return aspect if rotation % 180 == 0 else 1 / aspect
+
+
+def _tone_map(frame: VideoFrame) -> str:
+    transfer = hdr_transfer(frame)
+    return f"{transfer}, curve {CURVE}" if transfer else ""
 
 
 def _packets_tell_frames(seen: Demuxed, stream: VideoStream) -> bool:

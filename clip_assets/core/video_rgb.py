@@ -1,4 +1,4 @@
-"""Decoded frames to RGB, upright."""
+"""Decoded frames to RGB, upright, HDR as an SDR screen shows it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+
+from clip_assets.core.video_tone import hdr_transfer, tone_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +20,9 @@ Filter = tuple[str, str | None]
 
 
 class RgbConverter:
-    """Frames of one stream to RGB as FFmpeg shows them: colours by the frame's tags, turned by its display matrix.
+    """Frames of one stream to RGB as players show them: colours by the frame's tags, turned by its display matrix.
+
+    PQ and HLG, the transfer functions of HDR, are mapped to SDR (`core.video_tone`).
 
     It keeps one scaler, since setting one up costs more than converting a small picture, and turns pictures before
     they become RGB, which takes half the memory traffic.
@@ -40,6 +44,9 @@ class RgbConverter:
         if self._turn is not None:
             self._turn.vpush(frame)
             frame = self._turn.vpull()
+        if transfer := hdr_transfer(frame):
+            signal = self._reformatter.reformat(frame, format="rgb48le", threads=1).to_ndarray()
+            return tone_map(transfer, frame.color_primaries)(signal.astype(np.uint16, copy=False))
         rgb = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
         return np.ascontiguousarray(rgb, dtype=np.uint8)
 
