@@ -50,7 +50,7 @@ def test_a_place_is_a_key_and_seconds(words, place):
 
 @pytest.mark.parametrize("words", ["a.mp4", "a.mp4@", "a.mp4@x", "@3", "a.mp4@5-3", "a.mp4@1-", "a.mp4@-1"])
 def test_what_is_no_place_is_refused(words):
-    with pytest.raises(QueryError, match="names no moment|ends before"):
+    with pytest.raises(QueryError, match=r"names no moment|ends before"):
         parse_place(words)
 
 
@@ -64,7 +64,7 @@ def test_a_place_is_the_rows_whose_time_it_touches(from_s, to_s, rows):
 
 
 def test_a_place_behind_the_end_is_refused():
-    with pytest.raises(QueryError, match="lasts 2 s; asked was for 2.1 s"):
+    with pytest.raises(QueryError, match=r"lasts 2 s; asked was for 2\.1 s"):
         rows_at(Place("a.mp4", 2100.0, 2100.0), np.arange(4) * 500.0, 2000.0)
 
 
