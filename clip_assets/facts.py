@@ -24,6 +24,7 @@ STRETCH_COLUMNS = {
 """Columns of tables: the type of each and, after a comma, its meaning."""
 
 _GLANCE_STRETCHES = 6
+_ASSUMED_TIMES = ("times assumed", "one frame after another at the average rate: a bare stream tells no times")
 
 # By whether the container tells where it ends.
 _END = {
@@ -46,7 +47,7 @@ def source_rows(summary: FrameSummary) -> Rows:
         ("frame spacing", _told("{}", summary.frame_spacing)),
         ("duration", _told("{:.3f} s", summary.duration_seconds)),
         ("end", _told("{}", _END[summary.end_is_known])),
-        ("times read by", "PyAV, from the container"),
+        _ASSUMED_TIMES if summary.times_are_assumed else ("times read by", "PyAV, from the container"),
     ]
 
 

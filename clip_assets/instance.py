@@ -8,8 +8,18 @@ from pathlib import Path
 import dagster as dg
 
 from clip_assets.core.errors import LibraryError, VideoUnreadableError
-from clip_assets.core.library import VIDEO_EXTENSIONS, fingerprint, key_for, list_videos, path_for
+from clip_assets.core.library import (
+    VIDEO_EXTENSIONS,
+    fingerprint,
+    has_video_extension,
+    key_for,
+    list_videos,
+    others_in_words,
+    path_for,
+)
 from clip_assets.core.records import RECORD_TYPES
+from clip_assets.core.regular_files import why_no_file
+from clip_assets.core.video import check_is_video
 from clip_assets.failures import failed_videos
 from clip_assets.partitions import keys_of_run, observation, videos_partitions
 from clip_assets.project import instance_folder
@@ -90,13 +100,15 @@ def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) ->
     Args:
         instance: Where to.
         root: The library.
-        paths: Videos, and folders with videos in and below them.
+        paths: Videos, and folders with videos in and below them. A file that is named with an ending that isn't
+            listed is a video if its content is.
 
     Returns:
         Their partition keys, in the order of ``paths``.
 
     Raises:
-        LibraryError: A path is missing, no video, or a folder without videos.
+        LibraryError: A path is missing, no file, or a folder without videos.
+        VideoError: A file whose ending isn't listed is no video by its content.
         PartitionKeyError: A path isn't in the library, or can't be a key.
     """
     keys = [key_for(root, video) for path in paths for video in _videos(path)]
@@ -113,14 +125,16 @@ def _videos(path: Path) -> Iterator[Path]:
         listing = list_videos(path)
         for unlisted in listing.unlisted:
             logger.warning("Left out %s: %s", path / unlisted.key, unlisted.reason)
+        if left_out := others_in_words(listing.others):
+            logger.warning("%s: %s", path, left_out)
         if not listing.videos:
             raise LibraryError(f"No video in or below {path.absolute()}. Videos end in {_extensions()}.")
         yield from (video.path for video in listing.videos)
-    elif not path.is_file():
-        raise LibraryError(f"{path.absolute()} is not there. Name a video, or a folder with videos.")
-    elif path.suffix.lower() not in VIDEO_EXTENSIONS:
-        raise LibraryError(f"{path.absolute()} is no video by its name. Videos end in {_extensions()}.")
+    elif reason := why_no_file(path):
+        raise LibraryError(f"{path.absolute()}: {reason}. Name a video, or a folder with videos.")
     else:
+        if not has_video_extension(path.name):
+            check_is_video(path)
         yield path
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from clip_assets.core.changes import neighbour_batches
 from clip_assets.core.errors import LibraryError
-from clip_assets.core.library import list_videos
+from clip_assets.core.library import has_video_extension, list_videos
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.failures import failed_videos, is_every_video_s_fault
 from clip_assets.instance import registered
@@ -33,7 +33,8 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     )
     def video_library(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            listed = list_videos(settings.videos)
+            named = {key for key in registered(context.instance) if not has_video_extension(key)}
+            listed = list_videos(settings.videos, named)
         except LibraryError as error:
             return dg.SkipReason(f"{error} Nothing is removed.")
         decision = Look(settings, context.instance, listed, time.time()).decide(Cursor.from_json(context.cursor))

@@ -75,6 +75,7 @@ class FrameSummary(Summary):
         video_stream: Which of the file's video streams it is about, counted from 1.
         video_streams: How many there are.
         end_is_known: Whether the container tells where it ends.
+        times_are_assumed: Whether the file tells no times, see `VideoProbe.times_are_assumed`.
         frame_spacing: How far the video's frames are apart, in words.
     """
 
@@ -90,6 +91,7 @@ class FrameSummary(Summary):
     video_stream: int | None = None
     video_streams: int | None = None
     end_is_known: bool | None = None
+    times_are_assumed: bool | None = None
     frame_spacing: str | None = None
 
 

@@ -25,7 +25,7 @@ from clip_assets.core.changes import (
 )
 from clip_assets.core.errors import StoreError, VideoUnreadableError
 from clip_assets.core.identity import digest
-from clip_assets.core.library import Listing, VideoFile, fingerprint
+from clip_assets.core.library import Listing, VideoFile, fingerprint, others_in_words
 from clip_assets.core.library_state import LibraryState, LibraryStates
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
@@ -244,8 +244,10 @@ class Look:
         return moved
 
     def _message(self, counts: Mapping[str, int]) -> str:
-        """The counts that aren't 0, then what is to be noted; of many notes the first ones."""
+        """The counts that aren't 0, then what is to be noted; of many notes the first ones; then the files left out."""
         words = [f"{count} {what}" for what, count in counts.items() if count]
         notes = self._notes + [f"left out {item.key!r}: {item.reason}" for item in self.listed.unlisted]
         words += notes[:NAMED] + ([f"and {len(notes) - NAMED} more"] if len(notes) > NAMED else [])
-        return ", ".join(words) or f"no change, {len(self.listed.videos)} videos"
+        told = ", ".join(words) or f"no change, {len(self.listed.videos)} videos"
+        left_out = others_in_words(self.listed.others)
+        return f"{told}; {left_out}" if left_out else told

@@ -334,6 +334,48 @@ def fragmented(path: Path) -> Clip:
     return write(path, Recipe(options=X264_B_FRAMES, container_options={"movflags": "frag_keyframe+empty_moov"}))
 
 
+ENCRYPTION = {
+    "encryption_scheme": "cenc-aes-ctr",
+    "encryption_key": "00112233445566778899aabbccddeeff",
+    "encryption_kid": "ffeeddccbbaa99887766554433221100",
+}
+
+
+def encrypted(path: Path, movflags: str = "faststart") -> Clip:
+    """An mp4 under common encryption (ISO/IEC 23001-7), as streaming services hand it out."""
+    return write(path, Recipe(options=X264, container_options={**ENCRYPTION, "movflags": movflags}))
+
+
+def bare(path: Path, recipe: Recipe, container: str) -> Clip:
+    """A stream in a container that isn't the one that its name says, or in none at all (h264, hevc, obu)."""
+    with av.open(str(path), "w", format=container) as output:
+        _, packets = encode(recipe, output)
+        output.mux(packets)
+    return told(path, recipe)
+
+
+def bare_h264(path: Path, rate: int = 25, *, b_frames: bool = False) -> Clip:
+    """A bare H.264 stream, as `raspivid -o video.mp4` writes it."""
+    recipe = Recipe(options=X264_B_FRAMES if b_frames else X264, rate=Fraction(rate))
+    return bare(path, recipe, "h264")
+
+
+def bare_hevc(path: Path) -> Clip:
+    """A bare HEVC stream of 30000/1001 frames a second."""
+    options = {"preset": "ultrafast", "x265-params": "log-level=none:pools=1:frame-threads=1"}
+    return bare(path, Recipe(codec="libx265", options=options, rate=Fraction(30000, 1001)), "hevc")
+
+
+def mxf(path: Path) -> Clip:
+    """MPEG-2 in MXF, as studios exchange it."""
+    return bare(path, Recipe(codec="mpeg2video", options={"bf": "2", "g": "8", "q": "3", "flags": "+qscale"}), "mxf")
+
+
+def dv(path: Path) -> Clip:
+    """DV, as tape cameras wrote it: 720 x 576 pixels, 25 pictures a second."""
+    return bare(path, Recipe(codec="dvvideo", size=(720, 576), frames=5), "dv")
+
+
 def ten_bit(path: Path) -> Clip:
     """H.264 with 10 bits a sample."""
     return write(path, Recipe(options=X264, pix_fmt="yuv420p10le"))

@@ -12,11 +12,12 @@ from unittest.mock import patch
 import dagster as dg
 import pytest
 
-from clip_assets.core.errors import VideoUnreadableError
+from clip_assets.core.errors import ClipAssetsError, VideoUnreadableError
 from clip_assets.core.library import fingerprint, list_videos
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import TRASH, Store
 from clip_assets.definitions import build_definitions
+from clip_assets.instance import register
 from clip_assets.sensors import AGAIN_TAG
 from clip_assets.watch import REQUESTS_PER_TICK, Cursor, Decision, Look
 from clip_assets_tests import corpus
@@ -110,7 +111,7 @@ def test_new_videos_are_taken_once_they_have_settled_and_share_a_run(platform: P
     assert "3 waiting: still being copied" in first.message
     second = daemon.tick()
     assert batches(second) == [["a.mp4", "b.mp4", "deep/er/c.mkv"]]
-    assert second.message == "3 new"
+    assert second.message == "3 new; 2 files left out for their ending: .part 1, .txt 1"
     assert platform.registered() == ["a.mp4", "b.mp4", "deep/er/c.mkv"]
     assert batches(daemon.tick()) == []
     assert daemon.tick().message == "no change, 3 videos"
@@ -359,6 +360,25 @@ def test_reading_ends_in_time_and_goes_on_in_the_next_tick(platform: Platform) -
         decision = daemon.tick()
     assert (batches(decision), decision.message) == ([], "2 left to the next tick")
     assert batches(daemon.tick()) == [["a.mp4", "b.mp4"]]
+
+
+def test_a_video_of_another_ending_that_was_added_by_name_is_kept_and_other_files_are_counted(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    corpus.bare(platform.videos / "take.001", corpus.Recipe(frames=2), "mp4")
+    put(platform, "take.002", "notes.txt", "deep/notes.txt", "ok.mp4")
+    platform.add("take.001")
+    for name, reason in [("notes.txt", "it is a text"), ("gone.mp4", "No such file"), ("take.00", "No such file")]:
+        with pytest.raises(ClipAssetsError, match=rf"{name}: {reason}"):
+            platform.add(name)
+    register(platform.instance, platform.videos, [platform.videos])
+    assert "4 files left out for their ending: .txt 2, " in caplog.text
+    sensor = build_definitions(platform.settings).get_repository_def().get_sensor_def("video_library")
+    context = dg.build_sensor_context(instance=platform.instance, definitions=build_definitions(platform.settings))
+    result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    assert not result.dynamic_partitions_requests
+    assert "3 files left out for their ending: .txt 2, .002 1" in str(result.skip_reason)
 
 
 def test_the_cursor_stays_small(platform: Platform) -> None:

@@ -112,6 +112,7 @@ def _summary(source: VideoProbe, frames: FrameIndices, seconds: float) -> FrameS
         video_streams=len(source.video_streams),
         end_is_known=source.end_is_known,
         treatment=source.treatment,
+        times_are_assumed=source.times_are_assumed,
         frame_spacing=frame_spacing(source.timestamps_ms),
         seconds=seconds,
         frames_per_second=len(frames.indices) / seconds,

@@ -10,16 +10,23 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 from clip_assets.core.errors import LibraryError, PartitionKeyError, VideoUnreadableError
+from clip_assets.core.regular_files import check_is_file, why_no_file
 
 VIDEO_EXTENSIONS = (
-    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"),
-    *(".ts", ".m2ts", ".mts", ".3gp", ".wmv", ".flv", ".ogv", ".gif"),
+    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".mj2"),
+    *(".mkv", ".mk3d", ".webm", ".avi", ".divx", ".wmv", ".asf", ".flv", ".ogv", ".ogm"),
+    *(".mpg", ".mpeg", ".mpe", ".vob", ".m2p", ".ts", ".m2ts", ".mts", ".m2t"),
+    *(".mxf", ".dv", ".nut", ".rm", ".rmvb", ".y4m", ".ivf", ".gif"),
+    *(".m1v", ".m2v", ".mpv", ".264", ".h264", ".avc", ".265", ".h265", ".hevc", ".obu"),
 )
-"""Extensions of the files that a library lists, in lower case; any case is accepted."""
+"""Extensions of the files that a library lists, in lower case; any case is accepted. The last row's are streams
+without a container."""
 
 MAX_KEY_BYTES = 2000
 """Longest partition key, in UTF-8: an index row of PostgreSQL, in which Dagster may keep it, holds 2704 bytes."""
@@ -31,6 +38,7 @@ FINGERPRINT_BYTES = 4 * 2**20
 """Most bytes of a file that its fingerprint reads; a smaller file is read whole."""
 
 _FINGERPRINT_CHUNKS = 16
+_NAMED_ENDINGS = 8
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
 
@@ -78,28 +86,37 @@ class Listing:
         videos: Sorted by key.
         unlisted: Sorted by key. A key that is missing from ``videos`` is gone only if neither it nor a folder above it
             is here.
+        others: Number of files that were left out for their ending, by that ending in lower case, the most frequent
+            first; "" stands for none.
     """
 
     videos: tuple[VideoFile, ...]
     unlisted: tuple[Unlisted, ...]
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
 _Folder = tuple[str, list["os.DirEntry[str]"], tuple[tuple[int, int], ...]]
 """A folder to walk through: its key with a slash, its entries, the identities of it and of those above it."""
 
 
-def list_videos(root: Path) -> Listing:
+def list_videos(root: Path, named: Collection[str] = ()) -> Listing:
     """Walk through the library: every file below ``root`` with a video's extension.
 
-    Hidden files and folders (``.name``) are skipped; so are downloads under way (``.part``, ``.crdownload``, ``.tmp``)
-    and backups (``name~``), whose endings are no video's. Linked folders are followed, save into a folder that
-    contains the link. Folders that can't be read, links to nothing and names that can't be keys are in ``unlisted``.
+    Hidden files and folders (``.name``) are skipped; files of other endings are counted in ``others``, among them
+    downloads under way (``.part``, ``.crdownload``, ``.tmp``) and backups (``name~``). Linked folders are followed,
+    save into a folder that contains the link. Folders that can't be read, links to nothing, pipes, sockets and devices
+    with a video's name, and names that can't be keys are in ``unlisted``.
+
+    Args:
+        root: The library.
+        named: Keys of files that are videos whatever their ending.
 
     Raises:
         LibraryError: ``root`` is missing, no folder, or can't be read.
     """
     videos: list[VideoFile] = []
     unlisted: list[Unlisted] = []
+    others: Counter[str] = Counter()
     try:
         pending: list[_Folder] = [("", _scan(root), (_identity(root),))]
     except OSError as error:
@@ -116,10 +133,14 @@ def list_videos(root: Path) -> Listing:
                     identity = _identity(Path(entry.path))
                     if identity not in ancestors:
                         pending.append((f"{key}/", _scan(entry.path), (*ancestors, identity)))
-                elif not entry.is_file():
-                    if entry.is_symlink():
-                        unlisted.append(Unlisted(key, "it is a link to nothing"))
-                elif entry.name.lower().endswith(VIDEO_EXTENSIONS):
+                elif not has_video_extension(entry.name) and key not in named:
+                    if entry.is_file():
+                        others[PurePosixPath(entry.name).suffix.lower()] += 1
+                    elif entry.is_symlink():
+                        unlisted.append(Unlisted(key, why_no_file(Path(entry.path))))
+                elif reason := why_no_file(Path(entry.path)):
+                    unlisted.append(Unlisted(key, reason))
+                else:
                     validate_key(key)
                     stat = entry.stat()
                     videos.append(VideoFile(root, key, stat.st_size, stat.st_mtime_ns))
@@ -127,7 +148,24 @@ def list_videos(root: Path) -> Listing:
                 unlisted.append(Unlisted(key, error.strerror or str(error)))
             except PartitionKeyError as error:
                 unlisted.append(Unlisted(key, str(error)))
-    return Listing(tuple(sorted(videos, key=_key)), tuple(sorted(unlisted, key=_key)))
+    return Listing(tuple(sorted(videos, key=_key)), tuple(sorted(unlisted, key=_key)), dict(others.most_common()))
+
+
+def has_video_extension(name: str) -> bool:
+    """Whether a file's name ends as a video's does."""
+    return name.lower().endswith(VIDEO_EXTENSIONS)
+
+
+def others_in_words(others: Mapping[str, int]) -> str:
+    """One line on the files that were left out for their ending (``Listing.others``); empty if there are none."""
+    count = sum(others.values())
+    if not count:
+        return ""
+    told = [f"{ending or 'none'} {number}" for ending, number in list(others.items())[:_NAMED_ENDINGS]]
+    rest = [f"and {len(others) - len(told)} other endings"] if len(others) > len(told) else []
+    return f"{count} {'file' if count == 1 else 'files'} left out for {'its' if count == 1 else 'their'} ending: " + (
+        ", ".join(told + rest)
+    )
 
 
 def validate_key(key: str) -> None:
@@ -195,8 +233,9 @@ def fingerprint(path: Path) -> str:
     keeps the size and all of those chunks; of a file of 1 GiB they are 1/256. Name and times don't count.
 
     Raises:
-        VideoUnreadableError: The file is missing or can't be read.
+        VideoUnreadableError: The file is missing, is no file (a pipe, a device), or can't be read.
     """
+    check_is_file(path)
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

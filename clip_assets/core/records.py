@@ -43,6 +43,8 @@ class VideoProbe:
         video_streams: Indices of all its video streams, ascending; attached pictures don't count.
         sample_aspect_ratio: How many times as wide as high a pixel is shown, after rotation.
         tone_map: Of an HDR picture, which transfer function is mapped to SDR by which curve; empty for SDR.
+        times_are_assumed: Whether the file is a bare stream, without a container that tells times: then frames follow
+            each other at the rate that the codec's parameters give, or at 25 a second.
     """
 
     path: Path
@@ -65,6 +67,7 @@ class VideoProbe:
     video_streams: tuple[int, ...] = (0,)
     sample_aspect_ratio: Fraction = Fraction(1)
     tone_map: str = ""
+    times_are_assumed: bool = False
 
     @property
     def treatment(self) -> dict[str, str | int]:

@@ -142,6 +142,19 @@ def decode(
     return FrameStream(video, decoder, frames)
 
 
+def check_is_video(path: Path, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
+    """Refuse a file whose content is no video, whatever its name; only its beginning is read.
+
+    Raises:
+        VideoUnreadableError: It isn't, or has no video stream.
+        VideoTimeoutError: Opening it took longer than `timeout_seconds`.
+    """
+    from clip_assets.core.video_container import open_video
+
+    with open_video(Path(path), timeout_seconds):
+        pass
+
+
 def check_whole(video: VideoProbe) -> None:
     """Refuse a video that its container shows to be damaged, before anything is decoded.
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clip_assets.core.errors import VideoTimeoutError, VideoUnreadableError
+from clip_assets.core.regular_files import check_is_file
+from clip_assets.core.video_sniff import why_no_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -19,9 +21,17 @@ if TYPE_CHECKING:
 
 REMEDY = "replace it with a whole copy of the video, or take it away"
 
-# Demuxers of the file types that the library registers. Playlists and scripts, which open other files, aren't among
-# them, and neither are pictures and subtitles, as which FFmpeg would read many a file that is no video.
-DEMUXERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,asf,flv,ogg,gif"
+# Demuxers of the file types that the library registers, by which a file's content is told, whatever its name. Playlists
+# and scripts, which open other files, aren't among them, and neither are pictures and subtitles, as which FFmpeg would
+# read many a file that is no video. The last line's are streams without a container.
+DEMUXERS = (
+    "mov,mp4,matroska,webm,avi,mpeg,mpegts,asf,flv,ogg,gif,mxf,dv,nut,rm,yuv4mpegpipe,ivf,mpegvideo,m4v,h264,hevc,obu"
+)
+
+
+# Flags of formats (libavformat/avformat.h).
+NO_TIME_STAMPS = 0x0080
+CLOCK_MAY_JUMP = 0x0200
 
 
 # What ffmpeg adds to the pixels of a stream that its container marks as default (`fftools/ffmpeg_mux_init.c`,
@@ -41,7 +51,8 @@ def open_video(
         stream_index: Which of the file's streams; None: the one that a player shows.
 
     Raises:
-        VideoUnreadableError: There is no such file, it is no video, or has no video stream that can be decoded.
+        VideoUnreadableError: There is no file, or something else than one; it is no video, or has no video stream that
+            can be decoded.
         VideoTimeoutError: Opening took longer.
     """
     with _opened(path, timeout_seconds) as container:
@@ -58,8 +69,7 @@ def open_video(
 def _opened(path: Path, timeout_seconds: float) -> Iterator[InputContainer]:
     import av
 
-    if not path.is_file():
-        raise VideoUnreadableError(f"{path}: there is no file of that name; give the path of a video file")
+    check_is_file(path)
     try:
         container = av.open(
             f"file:{path}",  # without "file:" a name such as "a:b.mp4" would be taken for a protocol
@@ -71,7 +81,8 @@ def _opened(path: Path, timeout_seconds: float) -> Iterator[InputContainer]:
     except av.error.ExitError as error:
         raise VideoTimeoutError(f"{path}: opening took more than {timeout_seconds:g} s") from error
     except av.FFmpegError as error:
-        raise VideoUnreadableError(f"{path}: FFmpeg can't read this as a video: {error.strerror}; {REMEDY}") from error
+        reason = why_no_video(path) or f"FFmpeg can't read this as a video: {error.strerror}"
+        raise VideoUnreadableError(f"{path}: {reason}; {REMEDY}") from error
     with container:
         yield container
 

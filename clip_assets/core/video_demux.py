@@ -35,6 +35,7 @@ class Demuxed:
         broken: Number of packets whose parts reach beyond their end, or that hold nothing but zeros.
         all_are_pictures: Whether each packet is one picture, as far as that can be told without decoding.
         starts_with_key: Whether the very first packet is marked as a key frame.
+        is_encrypted: Whether a key frame is marked as encrypted.
         first_frame: The first that could be decoded.
         ends: When the last packet of each stream ends, by the stream's index.
         places: Where each packet of any stream ends in the file, in bytes, in the order of reading; of those whose
@@ -50,6 +51,7 @@ class Demuxed:
     broken: int = 0
     all_are_pictures: bool = True
     starts_with_key: bool = False
+    is_encrypted: bool = False
     first_frame: VideoFrame | None = None
     ends: dict[int, int] = field(default_factory=dict)
     places: array[int] = field(default_factory=lambda: array("q"))
@@ -68,7 +70,7 @@ def demux(container: InputContainer, stream: VideoStream) -> Demuxed:
     stream.codec_context.thread_count = 1  # so that the first frame doesn't wait for those of other threads
     nal = NalFormat.of(stream.codec_context)
     is_picture = one_picture_test(stream.codec_context)
-    seen = Demuxed()
+    seen = Demuxed(is_encrypted="enc_key_id" in stream.metadata)  # so FFmpeg tells of Matroska's ContentEncryption
     try:
         for packet in packets_of(container):
             _note_end(seen, packet)
@@ -106,8 +108,10 @@ def _note(seen: Demuxed, packet: Packet[VideoStream], nal: NalFormat, is_picture
         seen.all_are_pictures = is_picture(packet)
     seen.pts.append(NO_TIME if packet.pts is None else packet.pts)
     seen.corrupt += packet.is_corrupt
-    if packet.is_keyframe and packet.pts is not None:
-        seen.key_pts.append(packet.pts)
+    if packet.is_keyframe:
+        seen.is_encrypted = seen.is_encrypted or packet.has_sidedata("encryption_info")  # slow
+        if packet.pts is not None:
+            seen.key_pts.append(packet.pts)
 
 
 def _decode_first(seen: Demuxed, stream: VideoStream, packet: Packet[VideoStream] | None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.records import VideoProbe
-from clip_assets.core.video_container import REMEDY, decoded_frames, open_video, video_streams
+from clip_assets.core.video_container import NO_TIME_STAMPS, REMEDY, decoded_frames, open_video, video_streams
 from clip_assets.core.video_damage import container_verdict
 from clip_assets.core.video_demux import NO_TIME, Demuxed, demux
 from clip_assets.core.video_rgb import clockwise_rotation
@@ -37,11 +37,13 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
         timeout_seconds: The longest that opening, or one read, may take.
 
     Raises:
-        VideoUnreadableError: The file is no video, has no video stream, or no frame that can be decoded.
+        VideoUnreadableError: The file is no video, has no video stream, no frame that can be decoded, or is encrypted.
         VideoTimeoutError: Reading took longer than `timeout_seconds`.
     """
     with open_video(path, timeout_seconds) as (container, stream):
         seen = demux(container, stream)
+        if seen.is_encrypted:
+            raise VideoUnreadableError(f"{path}: its video is encrypted; only a copy without encryption can be read")
         if seen.first_frame is None:
             raise VideoUnreadableError(f"{path}: none of its {len(seen.pts)} frames can be decoded; {REMEDY}")
         failures = 0
@@ -79,6 +81,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             sample_aspect_ratio=_pixel_aspect(stream, rotation),
             tone_map=_tone_map(seen.first_frame),
             video_streams=tuple(other.index for other in video_streams(container)),
+            times_are_assumed=bool(container.format.flags & NO_TIME_STAMPS),
         )
 
 

@@ -58,6 +58,8 @@ class Extraction:
         Raises:
             ClipAssetsError: The model can't be loaded, or a sentence can't be encoded; nothing was done.
         """
+        for line in self._plan.left_out:
+            note(line)
         for video in self._plan.stored:
             note(f"kept: {video.name}: made from the same, says {self._plan.targets[video].files.note}")
         if not self._plan.to_extract and not (self._options.show_pred and self._plan.stored):

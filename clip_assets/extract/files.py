@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from clip_assets.core.errors import ResultCorruptError, SettingsError
+from clip_assets.core.library import MAX_PART_BYTES
 from clip_assets.core.store_formats import load_pickle
 from clip_assets.extract.inputs import Video
 from clip_assets.extract.options import ExtractOptions
@@ -97,6 +98,23 @@ def result_files(options: ExtractOptions, model_name: str, videos: Iterable[Vide
     return files
 
 
+def check_names(files: ResultFiles) -> None:
+    """Refuse files whose names the output folder's file system can't hold.
+
+    Raises:
+        SettingsError: A name is too long; the message names the limit.
+    """
+    longest = max([*files.names.values(), files.note.name], key=lambda name: len(os.fsencode(name)))
+    limit = _name_limit(files.folder)
+    excess = len(os.fsencode(longest)) - limit
+    if excess > 0:
+        raise SettingsError(
+            f"its name is {excess} bytes too long for its results: {longest[:40]}...{longest[-30:]} would have "
+            f"{limit + excess} bytes, and a file's name may have {limit}. Rename or link the video, to at most "
+            f"{len(os.fsencode(files.stem)) - excess} bytes before its ending."
+        )
+
+
 def standing(files: ResultFiles, parameters: Mapping[str, Any]) -> Standing:
     """What is there already, every byte of it compared with its digest.
 
@@ -163,6 +181,14 @@ def read_arrays(files: ResultFiles) -> dict[str, NDArray[Any]]:
         ResultCorruptError: A file holds no array.
     """
     return {array: _decode((files.folder / name).read_bytes(), name) for array, name in files.names.items()}
+
+
+def _name_limit(folder: Path) -> int:
+    """Bytes that a file's name in a folder may have, which needn't exist yet."""
+    there = next((path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir()), None)
+    if there is None or not hasattr(os, "pathconf"):
+        return MAX_PART_BYTES
+    return os.pathconf(there, "PC_NAME_MAX")
 
 
 def _seen_from_here(path: Path) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.core.library import VIDEO_EXTENSIONS, list_videos
+from clip_assets.core.library import VIDEO_EXTENSIONS, list_videos, others_in_words
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,12 @@ class Inputs:
     Attributes:
         videos: In order.
         unlisted: What folders hold and nobody can list, with the reason.
+        left_out: For each folder that holds files of other endings than videos have, a line that counts them.
     """
 
     videos: tuple[Video, ...]
     unlisted: tuple[tuple[str, str], ...]
+    left_out: tuple[str, ...] = ()
 
 
 def collect_inputs(paths: Sequence[str], list_file: Path | None) -> Inputs:
@@ -56,18 +58,21 @@ def collect_inputs(paths: Sequence[str], list_file: Path | None) -> Inputs:
     named = [*paths, *(_read_list(list_file) if list_file else ())]
     names: dict[str, str] = {}
     unlisted: list[tuple[str, str]] = []
+    left_out: list[str] = []
     for name in named:
         found = [name]
         if Path(name).is_dir():
             listing = list_videos(Path(name))
             found = [str(video.path) for video in listing.videos]
             unlisted += [(str(Path(name) / item.key), item.reason) for item in listing.unlisted]
+            left_out += [f"{name}: {line}" for line in [others_in_words(listing.others)] if line]
         for video in found:
             names.setdefault(os.path.abspath(video), video)  # noqa: PTH100 - resolve() would follow symbolic links
     if not names and not unlisted:
         where = ", ".join(named) or str(list_file)
         raise SettingsError(f"No video in {where}. Videos in folders end in {', '.join(VIDEO_EXTENSIONS)}.")
-    return Inputs(tuple(Video(number, name) for number, name in enumerate(names.values())), tuple(unlisted))
+    videos = tuple(Video(number, name) for number, name in enumerate(names.values()))
+    return Inputs(videos, tuple(unlisted), tuple(left_out))
 
 
 def _read_list(path: Path) -> Iterator[str]:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clip_assets.core.devices import resolve_devices, resolve_precision
-from clip_assets.core.errors import ClipAssetsError, LibraryError, SettingsError
+from clip_assets.core.errors import ClipAssetsError, LibraryError, SettingsError, VideoUnreadableError
 from clip_assets.core.library import fingerprint
+from clip_assets.core.regular_files import check_is_file
 from clip_assets.core.weights import model_sha256
-from clip_assets.extract.files import ResultFiles, result_files, standing
+from clip_assets.extract.files import ResultFiles, check_names, result_files, standing
 from clip_assets.extract.inputs import Video, collect_inputs
 from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.options import Request
@@ -44,6 +45,7 @@ class Plan:
 
     Attributes:
         videos: All that were named, in order.
+        left_out: Lines on the files of folders that were left out for their ending.
         failed: What can't be done, by its name, and why.
         targets: Of the videos to be saved, those that failed aside.
         devices: For each replica of the model its device, as torch names it.
@@ -51,6 +53,7 @@ class Plan:
     """
 
     videos: tuple[Video, ...]
+    left_out: tuple[str, ...]
     failed: Mapping[str, Exception]
     targets: Mapping[Video, Target]
     devices: tuple[str, ...]
@@ -89,6 +92,11 @@ def make_plan(request: Request) -> Plan:
     options, settings = request.options, request.settings
     inputs = collect_inputs(request.paths, options.file_with_video_paths)
     failed: dict[str, Exception] = {name: LibraryError(reason) for name, reason in inputs.unlisted}
+    for video in inputs.videos:
+        try:
+            check_is_file(video.path)
+        except VideoUnreadableError as error:
+            failed[video.name] = error
     is_saved = options.on_extraction != "print"
     files = result_files(options, settings.model_name, inputs.videos) if is_saved else {}
     with interrupts_deferred():  # imports torch
@@ -99,7 +107,10 @@ def make_plan(request: Request) -> Plan:
     targets: dict[Video, Target] = {}
     in_the_way = []
     for video, place in files.items():
+        if video.name in failed:
+            continue
         try:
+            check_names(place)
             parameters = {"source": fingerprint(video.path), **common}
             found = None if options.force else standing(place, parameters)
         except (ClipAssetsError, OSError) as error:
@@ -115,4 +126,4 @@ def make_plan(request: Request) -> Plan:
         )
     if is_saved:
         _check_folder(options.output_path)
-    return Plan(inputs.videos, failed, targets, devices, precision)
+    return Plan(inputs.videos, inputs.left_out, failed, targets, devices, precision)

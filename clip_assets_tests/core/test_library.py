@@ -19,6 +19,7 @@ from clip_assets.core.library import (
     fingerprint,
     key_for,
     list_videos,
+    others_in_words,
     path_for,
     validate_key,
 )
@@ -97,6 +98,24 @@ def test_what_is_no_whole_video_is_skipped(tmp_path: Path):
     make(tmp_path, *partial, ".hidden.mp4", ".folder/a.mp4", "a/.b/c.mp4", "._a.mp4", "notes.txt", "mp4", "a.mp4")
     (tmp_path / "folder.mp4").mkdir()
     assert keys_of(tmp_path) == ["a.mp4"]
+
+
+def test_files_left_out_for_their_ending_are_counted_in_one_line(tmp_path: Path):
+    make(tmp_path, "a.mp4", "a.TXT", "b/c.txt", "b/d.jpg", "README", ".hidden", "e.mp4.part")
+    (tmp_path / "folder.txt").mkdir()
+    listing = list_videos(tmp_path)
+    assert dict(listing.others) == {".txt": 2, ".jpg": 1, "": 1, ".part": 1}
+    assert others_in_words({".txt": 2, ".jpg": 1, "": 1}) == "4 files left out for their ending: .txt 2, .jpg 1, none 1"
+    assert others_in_words({".txt": 1}) == "1 file left out for its ending: .txt 1"
+    assert others_in_words({f".{number}": 1 for number in range(10)}).endswith(".7 1, and 2 other endings")
+    assert others_in_words({}) == ""
+
+
+def test_a_file_that_was_named_is_listed_whatever_its_ending(tmp_path: Path):
+    make(tmp_path, "a.mp4", "b/take.001", "b/take.002")
+    listing = list_videos(tmp_path, {"b/take.001", "gone.003"})
+    assert [video.key for video in listing.videos] == ["a.mp4", "b/take.001"]
+    assert dict(listing.others) == {".002": 1}
 
 
 def test_a_hidden_root_is_listed(tmp_path: Path):

@@ -75,6 +75,12 @@ WHOLE: dict[str, Writer] = {
     "joined_late.ts": corpus.joined_late,
     "joined_late.mkv": corpus.joined_late,
     "clock_reset.ts": corpus.clock_reset,
+    "bare_h264.mp4": corpus.bare_h264,
+    "bare_60_fps.h264": partial(corpus.bare_h264, rate=60, b_frames=True),
+    "bare_hevc.hevc": corpus.bare_hevc,
+    "bare.m4v": partial(corpus.bare, recipe=corpus.Recipe(codec="mpeg4", options={"bf": "2"}), container="m4v"),
+    "mpeg2.mxf": corpus.mxf,
+    "tape.dv": corpus.dv,
     "interlaced.ts": corpus.interlaced,
     "interlaced.mp4": corpus.interlaced,
     "preview_first.mp4": corpus_shown.preview_first,
@@ -163,7 +169,8 @@ def test_skipping_to_key_frames_gives_the_same_pictures(
 
 # Frames can't be told by their times, or key frames aren't whole pictures: everything is decoded.
 UNSKIPPABLE = {
-    *(name for name in WHOLE if name.endswith((".avi", ".mpg", ".m2v"))),
+    *(name for name in WHOLE if name.endswith((".avi", ".mpg", ".m2v", ".h264", ".hevc"))),
+    "bare_h264.mp4",
     *("intra_refresh.mp4", "intra_refresh.ts", "vp8.webm", "interlaced.ts"),
     *("joined_late.ts", "joined_late.mkv", "clock_reset.ts"),
 }

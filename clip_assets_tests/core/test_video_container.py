@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clip_assets.core.errors import VideoTimeoutError, VideoUnreadableError
-from clip_assets.core.video import probe
+from clip_assets.core.video import check_is_video, probe
 from clip_assets.core.video_container import open_video, packets_of
 from clip_assets_tests import corpus
 
@@ -42,7 +42,7 @@ def test_a_playlist_named_like_a_video_opens_no_other_file(content: str, tmp_pat
 
 
 def test_a_folder_is_no_video(tmp_path: Path) -> None:
-    with pytest.raises(VideoUnreadableError, match="no file of that name"):
+    with pytest.raises(VideoUnreadableError, match="it is a folder, not a file"):
         probe(tmp_path)
 
 
@@ -58,6 +58,69 @@ def test_the_file_is_closed_when_opening_it_fails_later_on(tmp_path: Path) -> No
     with pytest.raises(VideoUnreadableError), open_video(sound, 5):
         pass
     assert not is_open(sound)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "container"),
+    [
+        ("dvd.vob", "mpeg2video", "vob"),
+        ("phone.3g2", "libx264", "3g2"),
+        ("clip.f4v", "libx264", "f4v"),
+        ("clip.divx", "mpeg4", "avi"),
+        ("stream.asf", "wmv2", "asf"),
+        ("raw.y4m", "wrapped_avframe", "yuv4mpegpipe"),
+        ("test.ivf", "libvpx", "ivf"),
+        ("clip.nut", "mpeg4", "nut"),
+        ("wrong.txt", "libx264", "matroska"),
+    ],
+)
+def test_what_ffmpeg_reads_is_told_by_its_content(name: str, codec: str, container: str, tmp_path: Path) -> None:
+    clip = corpus.bare(tmp_path / name, corpus.Recipe(codec=codec, frames=6), container)
+    found = probe(clip.path)
+    assert (found.frame_count, found.width, found.height, found.damage) == (6, 96, 64, "")
+    assert found.duration_ms == pytest.approx(240, abs=1)
+    assert not found.times_are_assumed
+
+
+def test_times_of_a_bare_stream_are_marked_as_assumed(tmp_path: Path) -> None:
+    assert probe(corpus.bare_h264(tmp_path / "raspivid.mp4").path).times_are_assumed
+    assert not probe(corpus.constant_rate(tmp_path / "constant.mp4").path).times_are_assumed
+
+
+@pytest.mark.parametrize("movflags", ["faststart", "frag_keyframe+empty_moov"], ids=["whole", "fragmented"])
+def test_an_encrypted_video_is_refused_for_that(movflags: str, tmp_path: Path) -> None:
+    clip = corpus.encrypted(tmp_path / "encrypted.mp4", movflags)
+    with pytest.raises(VideoUnreadableError, match=r"encrypted\.mp4: its video is encrypted"):
+        probe(clip.path)
+
+
+WAV = b"RIFF\x24\0\0\0WAVEfmt "
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (bytes(9000), "it begins with 4096 zero bytes"),
+        (b"not a video\n" * 200, "it is a text, no video"),
+        ("é".encode() * 5000, "it is a text, no video"),
+        (b"\n<!DOCTYPE html><title>404</title>", "it is a web page, no video"),
+        (b"PK\x03\x04" + bytes(range(200)), "it is a zip archive, no video"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(99), "it is a PNG picture, no video"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(99), "it is a JPEG picture, no video"),
+        (b"ID3\x04\0\0\0\0\0\0" + bytes(99), "it is an MP3 sound, no video"),
+        (WAV + bytes(99), "it is a WAV sound, no video"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer: the file itself wasn't fetched"),
+        (b"\0\0\0\x18ftypisom\0\0\2\0isommp41\0\0\1\0mdat" + bytes(99), r"its index \(moov\) is missing"),
+        (bytes(range(1, 256)) * 40, "FFmpeg can't read this as a video"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_video_is_refused_for_what_it_is(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(VideoUnreadableError, match=rf"clip\.mp4: {reason}"):
+        check_is_video(path)
 
 
 def is_open(path: Path) -> bool:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import pickle
 import re
 import shutil
@@ -23,6 +24,7 @@ from clip_assets.cli import main
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import probe
 from clip_assets.demo import demo_clips
+from clip_assets.extract import extraction
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_resnet
 from clip_assets_tests.extract.conftest import CHECKPOINT, Extract
@@ -289,6 +291,35 @@ def test_odd_names_are_read_and_saved_by_their_stem(extract: Extract, name: str)
         outcome = extract("on_extraction=save_numpy", "extraction_total=1", f"output_path={folder}", *argv)
         assert outcome.code == 0, outcome.err
         assert saved(stem, folder)["clip"].shape == (1, 48)
+
+
+def test_a_name_too_long_for_its_results_and_a_pipe_fail_at_once_and_others_go_on(
+    extract: Extract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest, fits = "x" * 238 + ".mp4", "y" * 237 + ".mp4"
+    shutil.copy("a.mp4", longest)
+    shutil.copy("a.mp4", fits)
+    os.mkfifo("pipe.mp4")
+    probed: list[str] = []
+    probe = extraction.probe
+    monkeypatch.setattr(extraction, "probe", lambda path, **rest: probed.append(path.name) or probe(path, **rest))
+    outcome = extract("on_extraction=save_numpy", "extraction_total=1", longest, "pipe.mp4", fits)
+    assert (outcome.code, probed) == (1, [fits])
+    assert saved("y" * 237)["clip"].shape == (1, 48)
+    assert "1 bytes too long" in outcome.err
+    assert "256 bytes, and a file's name may have 255" in outcome.err
+    assert "at most 237 bytes before its ending" in outcome.err
+    assert "pipe.mp4 can't be read: it is a named pipe, not a file" in outcome.err
+
+
+def test_a_video_of_another_ending_is_taken_where_it_is_named(extract: Extract, workdir: Path) -> None:
+    (workdir / "v").mkdir()
+    shutil.copy("a.mp4", "v/take.001")
+    shutil.copy("a.mp4", "v/ok.mp4")
+    outcome = extract("extraction_total=1", "v", "v/take.001")
+    assert outcome.code == 0, outcome.err
+    assert "v: 1 file left out for its ending: .001 1" in outcome.err
+    assert "2 of 2 videos extracted" in outcome.err
 
 
 def test_two_replicas_give_the_features_of_one_and_share_the_videos(extract: Extract) -> None:

@@ -59,3 +59,9 @@ def test_no_video_at_all_is_an_error(folder: Path) -> None:
 def test_what_a_folder_holds_and_nobody_can_list_is_told(folder: Path) -> None:
     (folder / "v" / "lost.mp4").symlink_to(folder / "nowhere.mp4")
     assert collect_inputs(["v"], None).unlisted == (("v/lost.mp4", "it is a link to nothing"),)
+
+
+def test_files_of_a_folder_that_are_left_out_are_counted_and_a_named_one_is_taken(folder: Path) -> None:
+    inputs = collect_inputs(["v", "v/notes.txt"], None)
+    assert inputs.left_out == ("v: 1 file left out for its ending: .txt 1",)
+    assert inputs.videos[-1].name == "v/notes.txt"
