@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,8 @@ class VideoProbe:
         damage: What the container itself shows to be missing; empty for a whole file.
         end_is_known: Whether the container tells where it ends; where it doesn't, a file that was cut between two
             packets looks whole.
+        lost_before: int64 (G,), ascending indices of the frames before which others are lost, as far as times tell, and
+            F for those after the last; empty where nothing is lost but what comes behind all frames.
         stream_index: Which of the file's streams this is about: the one that a player shows.
         video_streams: Indices of all its video streams, ascending; attached pictures don't count.
         sample_aspect_ratio: How many times as wide as high a pixel is shown, after rotation.
@@ -63,6 +65,7 @@ class VideoProbe:
     keyframes: NDArray[np.int64]
     damage: str = ""
     end_is_known: bool = True
+    lost_before: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     stream_index: int = 0
     video_streams: tuple[int, ...] = (0,)
     sample_aspect_ratio: Fraction = Fraction(1)

@@ -49,10 +49,12 @@ class Verdict:
         damage: What is missing or broken; empty if nothing is.
         end_is_known: Whether the container tells where it ends. Where it doesn't, a file that was cut between two
             packets looks whole.
+        loses_within: Whether frames may be lost before others that are there.
     """
 
     damage: str
     end_is_known: bool
+    loses_within: bool
 
 
 def container_verdict(
@@ -71,14 +73,21 @@ def container_verdict(
     name = container.format.name
     account = _account(path, name, stream, seen)
     stated = (container.duration or 0) / 1_000_000 if name in HEADER_STATES_DURATION else 0
+    lost_chunks = _missing_chunks(container, stream, seen, account)
+    lost_numbers = _missing_by_numbers(stream, seen, account)
     damages = (
-        _missing_by_index(container, stream, seen, account),
+        _missing_by_index(container, stream),
+        lost_chunks,
         _missing_by_duration(container, stated, seen, account, frame_count),
-        _missing_by_numbers(stream, seen, account),
+        lost_numbers,
         account.damage,
         _broken(seen, name, frame_count, failures),
     )
-    return Verdict(next(filter(None, damages), ""), account.ends or (stated > 0 and account.states_length))
+    return Verdict(
+        damage=next(filter(None, damages), ""),
+        end_is_known=account.ends or (stated > 0 and account.states_length),
+        loses_within=bool(lost_chunks or lost_numbers or account.within),
+    )
 
 
 def _account(path: Path, name: str, stream: VideoStream, seen: Demuxed) -> Account:
@@ -95,22 +104,26 @@ def _account(path: Path, name: str, stream: VideoStream, seen: Demuxed) -> Accou
         return accounts[name](file, size) if name in accounts else Account()
 
 
-def _missing_by_index(container: InputContainer, stream: VideoStream, seen: Demuxed, account: Account) -> str:
-    """What the index promises, or a header where there is no index, and isn't in the file."""
-    name = container.format.name
-    if name in HEADER_STATES_DURATION:
+def _missing_by_index(container: InputContainer, stream: VideoStream) -> str:
+    """What an index names beyond the end of the file."""
+    if container.format.name in HEADER_STATES_DURATION:
         return ""
     size = container.size
-    shown = [entry for entry in stream.index_entries if not entry.is_discard]
-    held = sum(entry.pos + entry.size <= size for entry in shown)
-    if held < len(shown):
-        return f"the file ends early: it holds {held} of the {len(shown)} frames that its index promises"
-    packets = len(seen.pts) + seen.discarded
-    counted = 0 if account.ends or not account.states_length else stream.frames
-    promised = max(counted, len(shown))
-    if name == "avi" and packets < promised:
-        return f"frames are missing: it holds {packets} of the {promised} that its header promises"
+    promised = [entry for entry in stream.index_entries if not entry.is_discard]
+    held = sum(entry.pos + entry.size <= size for entry in promised)
+    if held < len(promised):
+        return f"the file ends early: it holds {held} of the {len(promised)} frames that its index promises"
     return ""
+
+
+def _missing_chunks(container: InputContainer, stream: VideoStream, seen: Demuxed, account: Account) -> str:
+    """What the index of an AVI names, or its header counts where it has none, and can't be read."""
+    if container.format.name != "avi":
+        return ""
+    counted = 0 if account.ends or not account.states_length else stream.frames
+    promised = max(counted, len(stream.index_entries))
+    held = len(seen.pts) + seen.discarded
+    return f"frames are missing: it holds {held} of the {promised} that its header promises" if held < promised else ""
 
 
 def _missing_by_duration(

@@ -28,6 +28,8 @@ RATE_TOLERANCE = 0.02
 # Pixels that are said to be longer than this in one direction are a mistake: the longest in use are 32:11.
 LONGEST_PIXEL = 16
 
+_NONE = np.zeros(0, dtype=np.int64)
+
 
 def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
     """Read a container's exact times by demuxing, and by decoding where its packets don't tell them.
@@ -51,7 +53,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             ticks, keyframes = _times_of_packets(seen)
         else:
             ticks, failures = _times_by_decoding(path, timeout_seconds, stream.index)
-            keyframes = np.zeros(0, dtype=np.int64)
+            keyframes = _NONE
         if len(ticks) == 0:
             raise VideoUnreadableError(f"{path}: none of its frames is ever on screen; {REMEDY}")
         end = _end(stream, seen, ticks)
@@ -77,6 +79,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             keyframes=keyframes,
             damage=verdict.damage,
             end_is_known=verdict.end_is_known,
+            lost_before=_behind_gaps(ticks) if verdict.loses_within else _NONE,
             stream_index=stream.index,
             sample_aspect_ratio=_pixel_aspect(stream, rotation),
             tone_map=_tone_map(seen.first_frame),
@@ -145,6 +148,13 @@ def _ascending(ticks: list[int], step: int) -> NDArray[np.int64]:
             shift = ascending[-1] + step - tick
         ascending.append(max(tick + shift, ascending[-1] + 1))
     return np.array(ascending, dtype=np.int64)
+
+
+def _behind_gaps(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Indices of the frames that come twice as late after the one before as most do, and of the end."""
+    steps = np.diff(ticks)
+    late = np.flatnonzero(steps >= 2 * np.median(steps)) + 1 if len(steps) else _NONE
+    return np.append(late, len(ticks))
 
 
 def _end(stream: VideoStream, seen: Demuxed, ticks: NDArray[np.int64]) -> int:

@@ -89,7 +89,9 @@ class PacketReader:
 class RunDecoder:
     """The frames of one run in presentation order, each with its index; None in place of one that is lost.
 
-    Once a frame is lost, those up to the next key frame are lost too: they may refer to it.
+    Once a frame is lost, those up to the next key frame are lost too: they may refer to it. So are those behind a gap
+    that the container shows, and before it the last one, which may lack its end, and as many more as the decoder holds
+    back: they may refer to what follows them.
 
     Args:
         probe: What the container says of the video.
@@ -116,6 +118,9 @@ class RunDecoder:
         self._due = list(run.wanted)  # a heap: these, and all others whose packets the decoder is given
         self.unread: list[Packet[Any]] = []
         self._next = run.key
+        self._gaps = deque([gap for gap in probe.lost_before.tolist() if gap > run.key])
+        self._behind_gap = False
+        self._held_back = int(stream.codec_context.has_b_frames)
 
     def __iter__(self) -> Iterator[tuple[int, VideoFrame | None]]:
         broken = False
@@ -129,12 +134,13 @@ class RunDecoder:
             for lost in self._lost_before(index):
                 broken = True
                 yield lost, None
+            at_gap = self._is_at_gap(index, is_key=frame.key_frame)
             self._next = index + 1
             starts_run = index == self._run.key > 0
             whole = not frame.is_corrupt and (frame.pict_type == I_PICTURE or not starts_run)
             resumed = frame.key_frame and not self._by_order
             broken = not whole or (broken and not resumed)
-            yield index, None if broken else frame
+            yield index, None if broken or at_gap else frame
         for lost in self._lost_before(self._run.wanted[-1] + 1):
             yield lost, None
 
@@ -163,6 +169,14 @@ class RunDecoder:
         except av.FFmpegError:
             yield None
         yield from decode_packet(self._stream, None)
+
+    def _is_at_gap(self, index: int, *, is_key: bool) -> bool:
+        """Whether a frame may lack its end, or refer to one that is lost."""
+        while self._gaps and self._gaps[0] <= index:
+            self._gaps.popleft()
+            self._behind_gap = True
+        self._behind_gap = self._behind_gap and not is_key
+        return self._behind_gap or bool(self._gaps and self._gaps[0] <= index + 1 + self._held_back)
 
     def _index_of(self, pts: int | None) -> int | None:
         """The index of the frame that comes at a time; None if none was promised for it."""

@@ -210,12 +210,15 @@ DAMAGED: dict[str, tuple[Writer, str]] = {
 @pytest.mark.parametrize("name", DAMAGED)
 def test_what_is_lost_is_said_before_anything_is_decoded(name: str, tmp_path: Path) -> None:
     writer, said = DAMAGED[name]
-    found = probe(writer(tmp_path / name).path)
+    clip = writer(tmp_path / name)
+    found = probe(clip.path)
     with pytest.raises(VideoDamagedError, match=said):
         decode(found, np.array([0]))
     with decode(found, np.arange(found.frame_count), on_damage="keep") as frames:
-        assert list(frames)
+        shown = [read_number(frame.rgb) for frame in frames]
         assert frames.damage
+    assert shown
+    assert set(shown) <= set(clip.numbers)
 
 
 # File name -> how it is written, and whether its container would tell if its end were missing.

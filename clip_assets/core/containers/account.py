@@ -11,6 +11,7 @@ class Account:
 
     Attributes:
         damage: What is missing or broken; empty if nothing is.
+        within: Whether `damage` may lie before frames that are there.
         ends: Whether the container's own end is where it should be. Then a count or a duration in a header that says
             more than there is counts for nothing.
         states_length: Whether a header says how long the whole is, where FFmpeg gives a duration.
@@ -18,6 +19,7 @@ class Account:
     """
 
     damage: str = ""
+    within: bool = False
     ends: bool = False
     states_length: bool = True
     gap: str = ""

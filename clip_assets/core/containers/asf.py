@@ -48,7 +48,10 @@ def asf_account(file: BinaryIO, size: int) -> Account:
     whole = held - _blank_packets(file, start, held, least)
     if whole < promised:
         ends_early = "the file ends early" if held < promised else "packets are missing"
-        return Account(f"{ends_early}: it holds {whole} of the {promised} data packets that its header promises")
+        return Account(
+            f"{ends_early}: it holds {whole} of the {promised} data packets that its header promises",
+            within=held == promised,
+        )
     return Account(ends=True)
 
 

@@ -26,7 +26,7 @@ def flv_account(file: BinaryIO, size: int) -> Account:
         header = file.read(13)
         kind, length = header[0] & 0x1F, int.from_bytes(header[1:4], "big")
         if kind not in (AUDIO, VIDEO, SCRIPT):
-            return Account(f"the file is broken from byte {place} on, {size - place} bytes before its end")
+            return Account(f"the file is broken from byte {place} on, {size - place} bytes before its end", within=True)
         if place + 11 + length > size:
             missing = place + 11 + length - size
             return Account(f"the file ends early, inside a tag of which {missing} bytes are missing")

@@ -41,7 +41,7 @@ def matroska_account(file: BinaryIO, size: int, places: array[int]) -> Account:
         file.seek(start)
         broken_at, _ = _walk(file, stop)
         if broken_at is not None:
-            return Account(f"the file is broken from byte {broken_at} to byte {stop}")
+            return Account(f"the file is broken from byte {broken_at} to byte {stop}", within=True)
     return Account(ends=length is not None)
 
 

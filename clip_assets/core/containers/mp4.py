@@ -46,7 +46,9 @@ def mp4_account(file: BinaryIO, size: int) -> Account:
         return Account(f"the file is broken from byte {boxes.end} on, {size - boxes.end} bytes before its end")
     lost = set(boxes.indexed) - set(boxes.fragments)
     if lost:
-        return Account(f"fragments are missing: {len(lost)} that the index at the end names aren't where it says")
+        return Account(
+            f"fragments are missing: {len(lost)} that the index at the end names aren't where it says", within=True
+        )
     steps = [(a, b) for a, b in zip(boxes.numbers, boxes.numbers[1:], strict=False) if b > a + 1]
     gap = ""
     if steps:

@@ -36,7 +36,9 @@ def ps_account(file: BinaryIO, size: int, video: int) -> Account:
         if not length:
             following = _after_zeros(file, place, size)
             if following is None:
-                return Account(f"the file is broken from byte {place} on, {size - place} bytes before its end")
+                return Account(
+                    f"the file is broken from byte {place} on, {size - place} bytes before its end", within=True
+                )
             place = following
             continue
         code = header[3]

@@ -80,9 +80,11 @@ def ts_account(file: BinaryIO, size: int, video: int) -> Account:
 
 def _verdict(seen: _Seen, video: int, left_over: int) -> Account:
     if seen.unsynced:
-        return Account(f"packets are broken: {seen.unsynced} bytes between them belong to none")
+        return Account(f"packets are broken: {seen.unsynced} bytes between them belong to none", within=True)
     if seen.lost:
-        return Account(f"packets are missing: at least {seen.lost} of the video stream's, by their numbers")
+        return Account(
+            f"packets are missing: at least {seen.lost} of the video stream's, by their numbers", within=True
+        )
     if 0 < left_over < PACKET_BYTES:
         return Account(f"the file ends early: a part of a packet is at its end, {left_over} of {PACKET_BYTES} bytes")
     first, last = seen.spans.get(video, (0, seen.rows))

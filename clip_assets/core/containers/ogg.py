@@ -26,7 +26,7 @@ def ogg_account(file: BinaryIO, size: int) -> Account:
         file.seek(place)
         header = file.read(27)
         if header[:4] != b"OggS":
-            return Account(f"the file is broken from byte {place} on, {size - place} bytes before its end")
+            return Account(f"the file is broken from byte {place} on, {size - place} bytes before its end", within=True)
         serial, number = (int.from_bytes(header[start : start + 4], "little") for start in (14, 18))
         sizes = file.read(header[26])
         if header[5] & FIRST_PAGE:
@@ -39,7 +39,7 @@ def ogg_account(file: BinaryIO, size: int) -> Account:
         numbers[serial] = number
         place += 27 + header[26] + sum(sizes)
     if lost:
-        return Account(f"packets are missing: {lost} pages were left out")
+        return Account(f"packets are missing: {lost} pages were left out", within=True)
     if place != size:
         return Account(f"the file ends early, inside a page of which {abs(place - size)} bytes are missing")
     return Account("" if ended or not video else "the file ends early: its last page isn't there", ends=ended)
