@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from clip_assets.core.checkpoints import read_state_dict, some, wrong_checkpoint
+from clip_assets.core.cpu_network import compute_with
 from clip_assets.core.errors import ModelError
 from clip_assets.core.flops import image_flops
+from clip_assets.core.kernels import fastest_kernels, torch_kernels
 from clip_assets.core.openai_clip import build_network, tokenize
 from clip_assets.core.weights import find_weights, weights_sha256
 
@@ -125,7 +127,8 @@ def load_model(
     network = _build(path, device, precision)
     if weights_sha256(path) != sha256:
         raise ModelError(f"The weights {path} were replaced while they were read. Load the model again.")
-    logger.info("Loaded %s (%s) on %s in %s", name, path, device, precision)
+    kernels = _choose_kernels(network, device, precision)
+    logger.info("Loaded %s (%s) on %s in %s, computed by %s", name, path, device, precision, kernels)
     return ClipModel(
         name=name,
         weights_sha256=sha256,
@@ -163,6 +166,15 @@ def _build(path: Path, device: str, precision: Precision) -> CLIP:
     if "visual.proj" not in state:  # a ResNet, whose convolutions run faster so
         network.visual.to(memory_format=torch.channels_last)
     return network.eval().requires_grad_(False)
+
+
+def _choose_kernels(network: CLIP, device: str, precision: Precision) -> str:
+    """Let the network compute by what is fastest on the device; its name."""
+    if device != "cpu":
+        return "torch"
+    kernels = fastest_kernels(network) if precision == "fp32" else torch_kernels()
+    compute_with(network, kernels)
+    return kernels.name
 
 
 def _sizes(state: Mapping[str, torch.Tensor], path: Path) -> dict[str, object]:

@@ -69,13 +69,19 @@ class Preprocess:
     ) -> torch.Tensor:
         """Model input (B, 3, R, R) on ``device``, of ``dtype`` (float32 unless given), from uint8 (B, 3, R, R).
 
-        The arithmetic is float32 and that of torchvision's ``ToTensor`` and ``Normalize``, bit for bit.
+        The arithmetic is float32: with ``reference`` that of torchvision's ``ToTensor`` and ``Normalize``, bit for
+        bit; with ``fast`` a multiplication and an addition, within 1e-6 of it.
         """
         import torch
 
-        pixels = batch.to(device, non_blocking=True).to(torch.float32).div_(255)
-        mean, std = _mean_and_std(device)
-        return pixels.sub_(mean).div_(std).to(dtype or torch.float32)
+        pixels = batch.to(device, non_blocking=True).to(torch.float32)
+        if self.method == "reference":
+            mean, std = _mean_and_std(device)
+            pixels.div_(255).sub_(mean).div_(std)
+        else:
+            scale, shift = _scale_and_shift(device)
+            pixels.mul_(scale).add_(shift)
+        return pixels.to(dtype or torch.float32)
 
     def _resize_torch(self, frames: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         """Frames (N, H, W, 3), resized to ``size``, height and width: (N, 3, height, width)."""
@@ -103,6 +109,13 @@ def _mean_and_std(device: torch.device | str) -> tuple[torch.Tensor, torch.Tenso
     import torch
 
     return torch.tensor(CLIP_MEAN, device=device).view(3, 1, 1), torch.tensor(CLIP_STD, device=device).view(3, 1, 1)
+
+
+@functools.cache
+def _scale_and_shift(device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a grey level is multiplied by, and what is added then, to normalise it."""
+    mean, std = _mean_and_std(device)
+    return 1 / (255 * std), -mean / std
 
 
 def resized_size(height: int, width: int, short_side: int, pixel_aspect: float | Fraction = 1) -> tuple[int, int]:

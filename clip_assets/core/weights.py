@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import logging
-import os
 import tempfile
 from http.client import HTTPException
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import ModelError
+from clip_assets.core.user_cache import recall, remember
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,11 +117,9 @@ def weights_sha256(path: Path) -> str:
         ModelError: The file can't be read.
     """
     path = Path(path).absolute()
-    cache_file = _user_cache_folder() / "clip_assets" / "weights_sha256.json"
-    cache = _read_cache(cache_file)
     try:
         stat = path.stat()
-        known = cache.get(str(path), {})
+        known = recall("weights_sha256").get(str(path), {})
         state = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         if known.items() >= state.items():
             return known["sha256"]
@@ -131,8 +127,7 @@ def weights_sha256(path: Path) -> str:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"The weights {path} can't be read: {error}.") from error
-    with contextlib.suppress(OSError):  # a cache that can't be written costs time, not results
-        _write_atomically(cache_file, json.dumps(cache | {str(path): state | {"sha256": sha256}}, indent=1))
+    remember("weights_sha256", **{str(path): state | {"sha256": sha256}})
     return sha256
 
 
@@ -171,23 +166,3 @@ def _fetch(url: str, path: Path) -> str:
                 digest.update(chunk)
                 progress.update(len(chunk))
     return digest.hexdigest()
-
-
-def _user_cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-
-
-def _read_cache(path: Path) -> dict[str, dict[str, Any]]:
-    """What the cache file holds, by path of the weights; empty if there is none or it is damaged."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as temporary:
-        part = Path(temporary) / path.name
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
