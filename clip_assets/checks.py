@@ -22,8 +22,10 @@ from clip_assets.core.soundness import (
 )
 from clip_assets.core.video import decode
 from clip_assets.io_managers import StoredResults
+from clip_assets.parameters import differences, feature_parameters
 from clip_assets.partitions import videos_partitions
 from clip_assets.resources import VideoLibrary
+from clip_assets.summaries import FrameSummary
 
 warnings.filterwarnings("ignore", message=r"Specifying a partitions_def on an AssetCheckSpec")
 
@@ -65,8 +67,8 @@ def features_are_sound(
     def findings(key: str) -> Iterator[Finding]:
         features = clip_features[key]
         made = clip_features.parameters(key)
-        sampling = frame_indices.parameters(key)
-        belongs = sampling.items() <= made.items()
+        belongs = not differences(made, feature_parameters(frame_indices.parameters(key), {}))
+        belongs &= made.get("frames_sha256") in (None, FrameSummary.read(frame_indices.summary(key)).frames_sha256)
         yield from feature_findings(features, len(frame_indices[key].indices) if belongs else None)
         yield from _frozen(key, features, library, made["source"])
 

@@ -9,10 +9,10 @@ from clip_assets.assets.video import video
 from clip_assets.checks import CHECKS
 from clip_assets.io_managers import NumpyIOManager, PickleIOManager
 from clip_assets.jobs import JOBS
+from clip_assets.parameters import code_versions
 from clip_assets.resources import ClipModelResource, GPUResource, VideoLibrary
 from clip_assets.sensors import build_sensors
 from clip_assets.settings import Settings
-from clip_assets.versions import code_versions
 
 IO_MANAGERS = {"numpy": NumpyIOManager, "pickle": PickleIOManager}
 

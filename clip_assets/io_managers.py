@@ -47,13 +47,18 @@ class StoredResults(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._keys)
 
+    @property
+    def store(self) -> Store:
+        """Where they are stored."""
+        return self._store
+
     def parameters(self, key: str) -> Mapping[str, Any]:
         """What the stored bytes of a partition were made from.
 
         Raises:
             ResultMissingError: Nothing whole is stored for it.
         """
-        return self._manifest(key).parameters
+        return self.manifest(key).parameters
 
     def summary(self, key: str) -> Mapping[str, Any]:
         """What there is to show of a partition.
@@ -61,7 +66,7 @@ class StoredResults(Mapping[str, Any]):
         Raises:
             ResultMissingError: Nothing whole is stored for it.
         """
-        return self._manifest(key).summary
+        return self.manifest(key).summary
 
     def picture(self, key: str, file_name: str) -> Picture | None:
         """A picture that is stored beside a partition's result, shown or not; None where there is none.
@@ -70,9 +75,14 @@ class StoredResults(Mapping[str, Any]):
             ResultMissingError: Nothing whole is stored for it.
             StoreError: The file can't be read.
         """
-        return self._store.picture(self._manifest(key), file_name)
+        return self._store.picture(self.manifest(key), file_name)
 
-    def _manifest(self, key: str) -> Manifest:
+    def manifest(self, key: str) -> Manifest:
+        """What is stored of a partition.
+
+        Raises:
+            ResultMissingError: Nothing whole is stored for it.
+        """
         manifest = self._store.manifest(self._asset, key)
         if manifest is None:
             raise ResultMissingError(f"No {self._asset} is stored for {key!r}. Materialize {self._asset} for it first.")

@@ -16,9 +16,19 @@ from clip_assets.core.library import fingerprint, path_for
 from clip_assets.core.manifest import Manifest
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
+from clip_assets.parameters import (
+    Unknown,
+    differences,
+    encoding_parameters,
+    feature_parameters,
+    frame_parameters,
+    match_parameters,
+    model_parameters,
+    of_frames,
+    wanted_texts,
+)
 from clip_assets.settings import Settings
-from clip_assets.summaries import FeatureSummary
-from clip_assets.versions import wanted_parameters
+from clip_assets.summaries import FeatureSummary, FrameSummary
 
 Failures = Mapping[str, Mapping[str, str]]
 """Why the last run failed, by asset and partition key; see `instance.failures`."""
@@ -49,16 +59,25 @@ def partition_states(
     """For each partition key the state of each asset, by the asset's name."""
     store = Store(settings.output)
     precision = resolve_precision(settings.precision, resolve_devices(settings.device_ids))
-    wanted = wanted_parameters(settings, precision)
+    encoding = encoding_parameters(model_parameters(settings, precision), settings.pipeline_options)
+    texts = wanted_texts(settings)
     for key in keys:
-        source = _source(settings.videos, key)
+        manifests = {asset: store.manifest(asset, key) for asset in RECORD_TYPES}
+        frames = frame_parameters(_source(settings.videos, key), settings.sampling)
+        features = feature_parameters(frames, encoding)
+        chosen = manifests["frame_indices"]
+        if chosen is not None and not differences(chosen.parameters, frames):
+            features = of_frames(features, FrameSummary.read(chosen.summary), manifests["clip_features"], store)
+        wanted = {
+            "frame_indices": frames,
+            "clip_features": features,
+            "text_match": match_parameters(features, texts),
+        }
         yield (
             key,
             {
-                asset: _state(
-                    store.manifest(asset, key), {"source": source, **wanted[asset]}, failures.get(asset, {}).get(key)
-                )
-                for asset in RECORD_TYPES
+                asset: _state(manifest, wanted[asset], failures.get(asset, {}).get(key))
+                for asset, manifest in manifests.items()
             },
         )
 
@@ -92,33 +111,32 @@ def _known(value: object) -> str:
     return "unknown" if value is None else str(value)
 
 
-def _source(root: Path, key: str) -> str:
-    """The video's fingerprint, or why there is none."""
+def _source(root: Path, key: str) -> str | Unknown:
     try:
         return fingerprint(path_for(root, key))
     except ClipAssetsError as error:
-        return str(error)
+        return Unknown(str(error))
 
 
 def _state(manifest: Manifest | None, wanted: Mapping[str, Any], failure: str | None) -> AssetState:
-    made = manifest.parameters if manifest else {}
-    differing = [name for name in wanted if made.get(name) != wanted[name]]
+    differing = differences(manifest.parameters if manifest else {}, wanted)
     if manifest is not None and not differing:
         return AssetState("done", manifest=manifest)
     if failure is not None:
         return AssetState("failed", failure, manifest)
     if manifest is None:
         return AssetState("missing")
-    return AssetState(
-        "stale", "; ".join(_difference(name, made.get(name), wanted[name]) for name in differing), manifest
-    )
+    reasons = [_difference(name, made, wanted[name]) for name, made in differing.items()]
+    return AssetState("stale", "; ".join(reasons), manifest)
 
 
 def _difference(name: str, made: Any, wanted: Any) -> str:
+    if isinstance(wanted, Unknown):
+        return wanted.reason
     if name == "source":
-        return "the video has changed" if len(wanted) == 64 else wanted
-    return f"{name} {_short(made)}, wanted {_short(wanted)}"
-
-
-def _short(value: Any) -> str:
-    return value[:12] if isinstance(value, str) and len(value) == 64 else str(value)
+        return "the video has changed"
+    if name == "frames_sha256":
+        return "other frames or times are chosen"
+    if name.endswith("_sha256"):
+        made, wanted = (str(value)[:12] for value in (made, wanted))
+    return f"{name} {made}, wanted {wanted}"

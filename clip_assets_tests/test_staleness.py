@@ -154,7 +154,7 @@ def test_changing_only_the_sentences_decodes_no_video_and_encodes_no_frame(platf
     platform.change(pred_texts=["one", "two", "three"])
     with (
         patch("clip_assets.core.decoding.decode") as decode,
-        patch("clip_assets.assets.frame_indices.probe") as probe,
+        patch("clip_assets.resources.VideoLibrary.probe") as probe,
         patch("clip_assets.core.model.ClipModel.encode_images") as encode,
     ):
         assert platform.materialize(SINGLE).success

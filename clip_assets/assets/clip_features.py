@@ -11,7 +11,7 @@ import numpy as np
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.assets.common import ForceConfig, draw, table, want_each
 from clip_assets.core.decoding import PipelineOptions, VideoJob
-from clip_assets.core.errors import VideoChangedError
+from clip_assets.core.errors import FramesOutdatedError, VideoChangedError
 from clip_assets.core.model import ClipModel
 from clip_assets.core.pictures.analysis import changes, sparkline
 from clip_assets.core.pictures.kept import KEPT_FRAMES, kept_sheet
@@ -22,6 +22,7 @@ from clip_assets.core.shots import cuts
 from clip_assets.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, speed_rows
 from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults
+from clip_assets.parameters import Parameters, encoding_parameters, feature_parameters, is_outdated, of_frames
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import ClipModelResource, VideoLibrary
 from clip_assets.settings import Settings
@@ -73,14 +74,10 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
             batch_size=clip_model.gpu.batch_size,
             thumbnails=KEPT_FRAMES if settings.pictures == "on" else 0,
         )
-        encoding = {**clip_model.parameters(), **options.parameters}
-
-        def parameters(key: str) -> Mapping[str, Any]:
-            sampled = frame_indices.parameters(key)
-            _check_unchanged(key, sampled["source"], library)
-            return {**sampled, **encoding}
-
-        wanted, failed = want_each(context.partition_keys, parameters)
+        encoding = encoding_parameters(clip_model.parameters(), options)
+        wanted, failed = want_each(
+            context.partition_keys, lambda key: _wanted(key, frame_indices, library, encoding, config.force)
+        )
 
         def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
             def plan(key: str) -> tuple[VideoProbe, FrameIndices]:
@@ -114,6 +111,28 @@ def _check_unchanged(key: str, source: str, library: VideoLibrary) -> None:
         raise VideoChangedError(
             f"{library.path(key)} has changed since its frames were chosen. Materialize frame_indices of it again."
         )
+
+
+def _wanted(
+    key: str, frame_indices: StoredResults, library: VideoLibrary, encoding: Parameters, force: bool
+) -> Parameters:
+    """What the features of a partition are made from: of this video, and of frames that today's version would choose.
+
+    Raises:
+        VideoChangedError: The video is another by now.
+        FramesOutdatedError: An older version chose the frames, and the features aren't stored.
+    """
+    chosen = frame_indices.manifest(key)
+    _check_unchanged(key, chosen.parameters["source"], library)
+    stored = frame_indices.store.manifest("clip_features", key)
+    features = feature_parameters(chosen.parameters, encoding)
+    wanted = of_frames(features, FrameSummary.read(chosen.summary), stored, frame_indices.store)
+    if is_outdated(chosen.parameters) and (force or stored is None or stored.parameters != wanted):
+        raise FramesOutdatedError(
+            f"The frames of {key!r} were chosen by an older version of clip_assets, which may have read other times. "
+            "Materialize frame_indices of it again."
+        )
+    return wanted
 
 
 def _frames_to_encode(keys: Sequence[str], frame_indices: StoredResults) -> int:

@@ -19,6 +19,7 @@ from clip_assets.core.sampling import FrameSelection, Sampling, sample
 from clip_assets.core.video import check_whole
 from clip_assets.facts import FACT_COLUMNS, source_rows
 from clip_assets.failures import every_video_s_fault
+from clip_assets.parameters import frame_parameters, frames_sha256
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import VideoLibrary
 from clip_assets.settings import Settings
@@ -69,7 +70,7 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
         sampling = Sampling(config.extraction_fps, config.extraction_total, config.frame_selection)
         wanted, failed = want_each(
             context.partition_keys,
-            lambda key: {"source": library.fingerprint(key), **sampling.parameters},
+            lambda key: frame_parameters(library.fingerprint(key), sampling),
         )
 
         def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
@@ -113,6 +114,7 @@ def _summary(source: VideoProbe, frames: FrameIndices, seconds: float) -> FrameS
         end_is_known=source.end_is_known,
         treatment=source.treatment,
         times_are_assumed=source.times_are_assumed,
+        frames_sha256=frames_sha256(frames),
         frame_spacing=frame_spacing(source.timestamps_ms),
         seconds=seconds,
         frames_per_second=len(frames.indices) / seconds,

@@ -23,6 +23,7 @@ from clip_assets.core.records import TextMatch
 from clip_assets.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, stretch_rows
 from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults
+from clip_assets.parameters import match_parameters
 from clip_assets.progress import ProgressLog
 from clip_assets.resources import ClipModelResource
 from clip_assets.settings import Settings
@@ -70,7 +71,7 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
         weights, asked = clip_model.sha256(), text_parameters(texts)
         wanted, failed = want_each(
             context.partition_keys,
-            lambda key: {**_of_this_model(key, clip_features, clip_model.model_name, weights), **asked},
+            lambda key: match_parameters(_of_this_model(key, clip_features, clip_model.model_name, weights), asked),
         )
 
         def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:

@@ -41,6 +41,10 @@ class VideoChangedError(VideoError):
     """The video's content is another than that whose frames were chosen."""
 
 
+class FramesOutdatedError(VideoError):
+    """An older version chose the video's frames."""
+
+
 class SamplingError(ClipAssetsError):
     """The sampling asked for can't be had: contradictory options, or more samples than frames."""
 

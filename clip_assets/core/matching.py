@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+MATCHING_VERSION = 1
+"""Raise it with every change after which a probability or a logit of the same features and sentences comes out another
+by more than rounding. Matches of other versions are then stale. Results of version 1 don't tell it."""
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -70,8 +74,12 @@ def match_texts(
 
 
 def text_parameters(texts: Sequence[str]) -> dict[str, int | str]:
-    """What a match depends on in its sentences, as plain JSON values: their number, and a digest of them in order."""
-    return {"texts": len(texts), "texts_sha256": digest({"texts": list(texts)})}
+    """What a match depends on beside the features, as plain JSON values.
+
+    That is the number of sentences, a digest of them in order, and ``MATCHING_VERSION`` from 2 on.
+    """
+    version = {"matching_version": MATCHING_VERSION} if MATCHING_VERSION > 1 else {}
+    return {"texts": len(texts), "texts_sha256": digest({"texts": list(texts)}), **version}
 
 
 def stretches(match: TextMatch) -> list[Stretch]:

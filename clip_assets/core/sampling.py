@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 FrameSelection = Literal["on_screen", "ffmpeg"]
 
+SAMPLING_VERSION = 2
+"""Raise it with every change after which a frame, a time, the rate or `VideoProbe.treatment` of any video comes out
+otherwise, here or in reading containers. Frame indices of other versions are then stale, which is cheap to mend;
+features only where what they take from the frames did come out otherwise. Results of version 1 don't tell it."""
+
 MAX_SAMPLES = 10_000_000
 """Most samples that ``extraction_fps`` may ask for of one video: 46 hours at 60 fps."""
 
@@ -90,6 +95,7 @@ class Sampling:
     def parameters(self) -> dict[str, float | int | str | None]:
         """What the sample depends on, JSON-ready: equal for samplings that give the same frames by definition."""
         return {
+            "sampling_version": SAMPLING_VERSION,
             "extraction_fps": None if self.extraction_fps is None else float(self.extraction_fps),
             "extraction_total": self.extraction_total,
             "frame_selection": None if self.extraction_fps is None else self.frame_selection,

@@ -16,12 +16,13 @@ from clip_assets.core.decoding import VideoJob
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.model import load_model
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
-from clip_assets.core.sampling import sample
+from clip_assets.core.sampling import SAMPLING_VERSION, sample
 from clip_assets.core.video import probe
 from clip_assets.extract.files import read_arrays, write_result
 from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.printing import Predictions, array_lines, note, print_lines
 from clip_assets.extract.progress import Progress
+from clip_assets.parameters import frame_content, frames_sha256
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +51,7 @@ class Extraction:
         self._settings = request.settings
         self._plan = plan
         self.failed = dict(plan.failed)
+        self._contents: dict[Video, Mapping[str, Any]] = {}
         self._done = 0
 
     def run(self) -> None:
@@ -124,7 +126,9 @@ class Extraction:
     def _sampled(self, video: Video) -> tuple[VideoProbe, FrameIndices]:
         """The video, and the frames of it that are asked for; called by the pipeline's threads."""
         source = probe(video.path, timeout_seconds=self._settings.video_timeout)
-        return source, sample(source, self._settings.sampling)
+        frames = sample(source, self._settings.sampling)
+        self._contents[video] = frame_content(frames_sha256(frames), source.treatment)
+        return source, frames
 
     def _in_order(
         self, results: Iterator[Extracted | ExtractionFailed]
@@ -171,7 +175,13 @@ class Extraction:
         }
         if target := self._plan.targets.get(video):
             frames, width = features.clip.shape
-            summary = {"video": video.name, "frames": frames, "feature_width": width, "damage": features.damage}
+            summary = {
+                "video": video.name,
+                "sampling_version": SAMPLING_VERSION,
+                "frames": frames,
+                "feature_width": width,
+                "damage": features.damage,
+            }
             with interrupts_deferred():
-                write_result(target.files, arrays, target.parameters, summary)
+                write_result(target.files, arrays, {**target.parameters, **self._contents[video]}, summary)
         return arrays

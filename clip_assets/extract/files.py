@@ -66,10 +66,14 @@ class Standing:
     Attributes:
         state: ``absent``; ``equal``: all of them, whole and made from the same; ``other``: something else.
         reason: What the other thing is.
+        sampling_version: Of the sampling that chose the frames of equal files; see `core.sampling`.
+        damage: What is missing of the video that equal files are of; empty for a whole one.
     """
 
     state: Literal["absent", "equal", "other"]
     reason: str = ""
+    sampling_version: int = 1
+    damage: str = ""
 
 
 def result_files(options: ExtractOptions, model_name: str, videos: Iterable[Video]) -> dict[Video, ResultFiles]:
@@ -135,7 +139,9 @@ def standing(files: ResultFiles, parameters: Mapping[str, Any]) -> Standing:
         return Standing("other", "; ".join(differing))
     if changed := [name for name in there if _sha256(files.folder / name) != note["files"].get(name)]:
         return Standing("other", f"{', '.join(changed)} changed since")
-    return Standing("equal" if len(there) == len(files.names) else "absent")
+    if len(there) < len(files.names):
+        return Standing("absent")
+    return Standing("equal", sampling_version=note.get("sampling_version", 1), damage=note.get("damage", ""))
 
 
 def write_result(

@@ -8,19 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from clip_assets.core.devices import resolve_devices, resolve_precision
 from clip_assets.core.errors import ClipAssetsError, LibraryError, SettingsError, VideoUnreadableError
 from clip_assets.core.library import fingerprint
 from clip_assets.core.regular_files import check_is_file
+from clip_assets.core.sampling import SAMPLING_VERSION, sample
+from clip_assets.core.video import probe
 from clip_assets.core.weights import model_sha256
-from clip_assets.extract.files import ResultFiles, check_names, result_files, standing
+from clip_assets.extract.files import ResultFiles, Standing, check_names, read_arrays, result_files, standing
 from clip_assets.extract.inputs import Video, collect_inputs
 from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.options import Request
-from clip_assets.versions import wanted_parameters
+from clip_assets.parameters import encoding_parameters, feature_parameters, frame_parameters, model_parameters
 
 if TYPE_CHECKING:
     from clip_assets.core.model import Precision
+    from clip_assets.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,8 @@ class Target:
 
     Attributes:
         files: The files.
-        parameters: What they depend on, as plain JSON values: the parameters of the asset `clip_features`, and the
-            number format that is saved.
+        parameters: What they depend on, as plain JSON values: the parameters of the asset `clip_features` as far as
+            they are known without the frames, and the number format that is saved.
         is_stored: Whether they are there already, made from the same.
     """
 
@@ -80,6 +85,21 @@ def _check_folder(folder: Path) -> None:
         raise SettingsError(f"output_path={folder} can't be written: {there} isn't writeable. Choose another.")
 
 
+def _is_current(found: Standing, files: ResultFiles, video: Video, settings: Settings) -> bool:
+    """Whether files that are made from the same have the frames that today's version chooses.
+
+    Where an older version chose them, the video is probed: they have if their times and rate come out the same, of a
+    whole video and of its pictures as they are. Files of ffmpeg's selection don't tell the video's rate.
+    """
+    if found.sampling_version == SAMPLING_VERSION:
+        return True
+    source = probe(video.path, timeout_seconds=settings.video_timeout)
+    if source.treatment or found.damage:
+        return False
+    frames, arrays = sample(source, settings.sampling), read_arrays(files)
+    return np.array_equal(frames.timestamps_ms, arrays["timestamps_ms"]) and frames.fps == arrays["fps"]
+
+
 def make_plan(request: Request) -> Plan:
     """Settle what is to be done.
 
@@ -103,7 +123,8 @@ def make_plan(request: Request) -> Plan:
         devices = resolve_devices(settings.device_ids)
     precision = resolve_precision(settings.precision, devices)
     model_sha256(settings.model_name, settings.custom_checkpoint)  # raises if there is no such model
-    common = {**wanted_parameters(settings, precision)["clip_features"], "feature_dtype": options.feature_dtype}
+    encoding = encoding_parameters(model_parameters(settings, precision), settings.pipeline_options)
+    encoding["feature_dtype"] = options.feature_dtype
     targets: dict[Video, Target] = {}
     in_the_way = []
     for video, place in files.items():
@@ -111,12 +132,13 @@ def make_plan(request: Request) -> Plan:
             continue
         try:
             check_names(place)
-            parameters = {"source": fingerprint(video.path), **common}
+            parameters = feature_parameters(frame_parameters(fingerprint(video.path), settings.sampling), encoding)
             found = None if options.force else standing(place, parameters)
+            is_stored = found is not None and found.state == "equal" and _is_current(found, place, video, settings)
         except (ClipAssetsError, OSError) as error:
             failed[video.name] = error
         else:
-            targets[video] = Target(place, parameters, is_stored=found is not None and found.state == "equal")
+            targets[video] = Target(place, parameters, is_stored)
             if found is not None and found.state == "other":
                 in_the_way.append(f"{place.folder / place.names['clip']} and the files beside it: {found.reason}")
     if in_the_way:

@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from clip_assets.cli import main
+from clip_assets.core.records import VideoProbe
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import probe
 from clip_assets.demo import demo_clips
@@ -205,6 +206,25 @@ def test_files_made_from_something_else_are_overwritten_by_force_alone(extract: 
     assert "--force" in outcome.err
     assert Path("output/a_clip.npy").read_bytes() == before
     assert extract(*save, "--force").code == 0
+    assert "2 kept" in extract(*save).err
+
+
+def test_files_of_an_earlier_version_are_made_anew_only_where_they_came_out_otherwise(extract: Extract) -> None:
+    save = ("on_extraction=save_numpy", "a.mp4", "b.mp4")
+    assert extract(*save).code == 0
+    for path in Path("output").glob("*.json"):
+        note = json.loads(path.read_text())
+        del note["sampling_version"], note["parameters"]["frames_sha256"]
+        path.write_text(json.dumps(note))
+    before = {path: path.stat().st_mtime_ns for path in Path("output").iterdir()}
+    treatment = property(lambda probe: {"aspect": "2:1"} if probe.path.name == "b.mp4" else {})
+    with patch.object(VideoProbe, "treatment", treatment):
+        outcome = extract(*save)
+    assert "1 of 2 videos extracted, 1 kept, 0 failed" in outcome.err
+    assert {path.name for path, changed in before.items() if path.stat().st_mtime_ns != changed} == {
+        f"b_{name}" for name in ("clip.npy", "fps.npy", "timestamps_ms.npy", "clip.json")
+    }
+    assert json.loads(Path("output/b_clip.json").read_text())["parameters"]["treatment"] == {"aspect": "2:1"}
     assert "2 kept" in extract(*save).err
 
 

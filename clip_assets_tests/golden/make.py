@@ -20,34 +20,8 @@ import dagster as dg
 
 from clip_assets.definitions import build_definitions
 from clip_assets.instance import register
-from clip_assets.settings import Settings
 from clip_assets_tests.corpus import X264, Recipe, _encode, truncated, write
-
-HERE = Path(__file__).parent
-TEXTS = ["a photo of a red circle", "a photo of a blue square"]
-FORMATS = {
-    "plain.mp4": "numpy",
-    "pickled.mp4": "pickle",
-    "wide_pixels.mp4": "numpy",
-    "jump.ts": "numpy",
-    "torn.mp4": "numpy",
-}
-"""The format in which each video's results are stored."""
-
-
-def golden_settings(videos: Path, output: Path, form: str = "numpy") -> Settings:
-    """The deployment's settings: every frame, the demo model, damaged videos kept, no pictures."""
-    return Settings(
-        videos=videos,
-        output=str(output),
-        format=form,
-        model_name="demo",
-        device_ids="cpu",
-        precision="fp32",
-        on_damage="keep",
-        pictures="off",
-        pred_texts=TEXTS,
-    )
+from clip_assets_tests.golden import FORMATS, OUTPUT, VIDEOS, golden_settings
 
 
 def write_videos(folder: Path) -> None:
@@ -67,14 +41,13 @@ def write_videos(folder: Path) -> None:
 
 def main() -> None:
     """Write the videos and materialize the three assets of each."""
-    for name in ("videos", "output"):
-        shutil.rmtree(HERE / name, ignore_errors=True)
-    write_videos(HERE / "videos")
+    for folder in (VIDEOS, OUTPUT):
+        shutil.rmtree(folder, ignore_errors=True)
+    write_videos(VIDEOS)
     with dg.DagsterInstance.ephemeral() as instance:
-        register(instance, HERE / "videos", [HERE / "videos"])
+        register(instance, VIDEOS, [VIDEOS])
         for key, form in FORMATS.items():
-            settings = golden_settings(HERE / "videos", HERE / "output", form)
-            job = build_definitions(settings).resolve_implicit_global_asset_job_def()
+            job = build_definitions(golden_settings(VIDEOS, OUTPUT, form)).resolve_implicit_global_asset_job_def()
             assets = [dg.AssetKey(asset) for asset in ("frame_indices", "clip_features", "text_match")]
             job.execute_in_process(instance=instance, asset_selection=assets, partition_key=key)
 
