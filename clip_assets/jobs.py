@@ -5,16 +5,22 @@ import dagster as dg
 # Dagster ends a run that takes longer, in seconds.
 TAGS = {"dagster/max_runtime": str(24 * 60 * 60)}
 
+JOB_ASSETS = {
+    "extract_clip_features": ("frame_indices", "clip_features", "text_match"),
+    "match_texts": ("text_match",),
+}
+"""The assets of each job, by its name."""
+
 extract_clip_features = dg.define_asset_job(
     "extract_clip_features",
-    selection=["frame_indices", "clip_features", "text_match"],
+    selection=list(JOB_ASSETS["extract_clip_features"]),
     description="Everything for a video: frame indices, CLIP features, text matches.",
     tags=TAGS,
 )
 
 match_texts = dg.define_asset_job(
     "match_texts",
-    selection=["text_match"],
+    selection=list(JOB_ASSETS["match_texts"]),
     description="Match other sentences against the stored features; decodes nothing.",
     tags=TAGS,
 )

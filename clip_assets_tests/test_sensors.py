@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import dagster as dg
 import pytest
 
-from clip_assets.core.errors import ClipAssetsError, VideoUnreadableError
+from clip_assets.core import matching
+from clip_assets.core.errors import ClipAssetsError, ResultMissingError, VideoUnreadableError
 from clip_assets.core.library import fingerprint, list_videos
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import TRASH, Store
 from clip_assets.definitions import build_definitions
+from clip_assets.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
 from clip_assets.instance import register
-from clip_assets.sensors import AGAIN_TAG
 from clip_assets.watch import REQUESTS_PER_TICK, Cursor, Decision, Look
 from clip_assets_tests import corpus
-from clip_assets_tests.platform import Platform, make_platform
+from clip_assets_tests.platform import ASSETS, Platform, make_platform
 
 SETTLE = 10.0
 
@@ -387,24 +390,52 @@ def test_the_cursor_stays_small(platform: Platform) -> None:
     assert len(daemon.cursor) < 200
 
 
-def split(platform: Platform, run_id: str) -> dg.SensorResult | dg.SkipReason | None:
-    """What `split_failed_batches` answers to a run that failed."""
-    instance = platform.instance
-    sensor = build_definitions(platform.settings).get_repository_def().get_sensor_def("split_failed_batches")
-    (event,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-    context = dg.build_run_status_sensor_context(
-        sensor_name=sensor.name,
-        dagster_event=event.dagster_event,
-        dagster_instance=instance,
-        dagster_run=instance.get_run_by_id(run_id),
-    )
-    return sensor(context.for_run_failure())
+@dataclass
+class Splitter:
+    """Evaluates `split_failed_batches` as Dagster's daemon does, without carrying out what it asks for."""
+
+    platform: Platform
+    cursor: str | None = None
+
+    def tick(self) -> dg.SensorResult:
+        repository = build_definitions(self.platform.settings).get_repository_def()
+        sensor = repository.get_sensor_def("split_failed_batches")
+        context = dg.build_sensor_context(self.platform.instance, cursor=self.cursor, repository_def=repository)
+        result = sensor(context)
+        self.cursor = result.cursor
+        return result
 
 
-def asked(result: dg.SensorResult | dg.SkipReason | None) -> list[list[str]]:
-    """The first and the last partition of each run that is asked for."""
-    assert isinstance(result, dg.SensorResult)
-    return [[value for name, value in request.tags.items() if name != AGAIN_TAG] for request in result.run_requests]
+def split(platform: Platform) -> dg.SensorResult:
+    """What `split_failed_batches` answers in its first tick."""
+    return Splitter(platform).tick()
+
+
+def asked(result: dg.SensorResult) -> list[tuple[list[str], list[str]]]:
+    """For each run that is asked for, the first and the last partition, and the assets in order."""
+    return [
+        (
+            [value for name, value in request.tags.items() if name != AGAIN_TAG],
+            [asset for asset in ASSETS if dg.AssetKey(asset) in request.asset_selection],
+        )
+        for request in result.run_requests
+    ]
+
+
+def carry_out(platform: Platform, result: dg.SensorResult) -> dict[str, dg.ExecuteInProcessResult]:
+    """Do the runs that are asked for; by the first partition of each."""
+    return {keys[0]: platform.materialize(*keys, assets=assets) for keys, assets in asked(result)}
+
+
+def materialized(platform: Platform, asset: str) -> list[str]:
+    """What is done in Dagster's eyes."""
+    return sorted(platform.instance.get_materialized_partitions(dg.AssetKey(asset)))
+
+
+def die(platform: Platform, job: str, tags: dict[str, str]) -> None:
+    """A run whose process is gone."""
+    run = dg.DagsterRun(job, run_id=str(uuid.uuid4()), tags=tags, status=STARTED)
+    platform.instance.report_run_failed(platform.instance.add_run(run))
 
 
 @pytest.fixture
@@ -418,30 +449,102 @@ def batch(platform: Platform) -> list[str]:
     return keys
 
 
-def test_a_failed_batch_is_split_into_what_failed_alone_and_the_others_together(
+GOOD = ["a.mp4", "c.mp4", "d.mp4", "e.mp4"]
+BELOW = ASSETS[1:]
+SPLIT = [(["a.mp4"], BELOW), (["c.mp4", "e.mp4"], BELOW), (["b.mp4"], ASSETS)]
+
+
+def test_what_a_failing_step_stored_is_recorded_before_it_fails(platform: Platform, batch: list[str]) -> None:
+    failed = platform.materialize(*batch)
+    assert not failed.success
+    assert materialized(platform, "frame_indices") == GOOD
+    events = {event.partition: event for event in failed.asset_materializations_for_node("frame_indices")}
+    assert events["c.mp4"].metadata["frames"].value == 1
+    manifest = platform.store.manifest("frame_indices", "c.mp4")
+    assert events["c.mp4"].tags["dagster/data_version"] == manifest.data_version
+
+
+def test_a_failed_batch_is_split_into_what_failed_alone_and_the_next_steps_of_the_others(
     platform: Platform, batch: list[str]
 ) -> None:
-    config = {"text_match": {"pred_texts": ["one", "two"]}}
-    failed = platform.materialize(*batch, config=config)
-    result = split(platform, failed.run_id)
-    assert asked(result) == [["a.mp4"], ["c.mp4", "e.mp4"], ["b.mp4"]]
-    request = result.run_requests[0]
-    assert request.job_name == "extract_clip_features"
-    assert request.run_config["ops"] == {"text_match": {"config": {"pred_texts": ["one", "two"]}}}
-    assert {key.to_user_string() for key in request.asset_selection} == set(RECORD_TYPES)
+    config = {"frame_indices": {"extraction_total": 1}, "text_match": {"pred_texts": ["one", "two"]}}
+    platform.materialize(*batch, config=config)
+    result = split(platform)
+    assert asked(result) == SPLIT
+    others, alone = result.run_requests[1:]
+    assert others.job_name == "extract_clip_features"
+    assert others.run_config["ops"] == {"text_match": {"config": {"pred_texts": ["one", "two"]}}}
+    assert set(alone.run_config["ops"]) == {"frame_indices", "text_match"}
     assert len({request.run_key for request in result.run_requests}) == 3
 
 
 def test_a_split_gives_every_good_video_its_results_and_leaves_the_bad_one_red_alone(
     platform: Platform, batch: list[str]
 ) -> None:
-    failed = platform.materialize(*batch)
-    outcomes = {}
-    for keys in asked(split(platform, failed.run_id)):
-        outcomes[keys[0]] = platform.materialize(*keys)
+    platform.materialize(*batch)
+    splitter = Splitter(platform)
+    outcomes = carry_out(platform, splitter.tick())
     assert {key: outcome.success for key, outcome in outcomes.items()} == {"a.mp4": True, "c.mp4": True, "b.mp4": False}
-    assert sorted(platform.store.keys("text_match")) == ["a.mp4", "c.mp4", "d.mp4", "e.mp4"]
-    assert split(platform, outcomes["b.mp4"].run_id) is None
+    for asset in ASSETS:
+        assert materialized(platform, asset) == GOOD
+    assert asked(splitter.tick()) == []
+
+
+def test_where_only_the_last_step_failed_nothing_is_left_to_the_others(platform: Platform, batch: list[str]) -> None:
+    corpus.single_frame(platform.videos / "b.mp4")
+    keys = iter(batch)
+
+    def match(*arguments: Any) -> Any:
+        if next(keys) == "b.mp4":
+            raise ResultMissingError("gone")
+        return matching.match_texts(*arguments)
+
+    with patch("clip_assets.assets.text_match.match_texts", match):
+        platform.materialize(*batch)
+    assert materialized(platform, "text_match") == GOOD
+    assert asked(split(platform)) == [(["b.mp4"], ["text_match"])]
+
+
+def test_a_failure_is_taken_up_once_and_not_where_a_later_run_has_taken_it_up(
+    platform: Platform, batch: list[str]
+) -> None:
+    platform.materialize(*batch)
+    splitter = Splitter(platform)
+    assert asked(splitter.tick()) == SPLIT
+    assert asked(splitter.tick()) == []
+    assert platform.materialize("a.mp4").success
+    assert platform.materialize("c.mp4", "d.mp4", assets=["clip_features"]).success
+    lost_its_cursor = asked(split(platform))
+    assert lost_its_cursor == [(["c.mp4", "d.mp4"], ["text_match"]), (["e.mp4"], BELOW), (["b.mp4"], ASSETS)]
+
+
+def test_a_failure_that_is_older_than_a_day_is_left_alone(platform: Platform, batch: list[str]) -> None:
+    platform.materialize(*batch)
+    day = time.time() + LOOK_BACK_SECONDS
+    assert asked(FailuresLook(platform.instance, 16, day + 60).decide(FailuresCursor())) == []
+    assert asked(FailuresLook(platform.instance, 16, day - 60).decide(FailuresCursor())) == SPLIT
+
+
+def test_what_a_tick_has_no_requests_left_for_is_taken_up_by_the_next(platform: Platform, batch: list[str]) -> None:
+    platform.materialize("a.mp4", "b.mp4", assets=["frame_indices"])
+    platform.materialize("b.mp4", "c.mp4", assets=ASSETS[:2])
+    splitter = Splitter(platform)
+    with patch("clip_assets.failed_batches.REQUESTS_PER_TICK", 1):
+        ticks = [asked(splitter.tick()) for _ in range(2)]
+    assert ticks == [[(["c.mp4"], ["clip_features"]), (["b.mp4"], ASSETS[:2])], []]
+    platform.materialize("d.mp4", "e.mp4", assets=["text_match"])
+    platform.materialize("b.mp4", "c.mp4", assets=["clip_features"])
+    with patch("clip_assets.failed_batches.REQUESTS_PER_TICK", 1):
+        first, second, third = (asked(splitter.tick()) for _ in range(3))
+    assert [keys for keys, _ in first] == [["d.mp4"], ["e.mp4"]]
+    assert [keys for keys, _ in second] == [["b.mp4"]]
+    assert third == []
+
+
+def test_a_cursor_of_the_sensor_s_older_kind_is_as_none(platform: Platform, batch: list[str]) -> None:
+    platform.materialize(*batch)
+    older = '{"__class__": "RunStatusSensorCursor", "record_id": 9, "update_timestamp": "2026-01-01T00:00:00"}'
+    assert asked(Splitter(platform, older).tick()) == SPLIT
 
 
 @pytest.mark.parametrize(
@@ -452,13 +555,15 @@ def test_a_batch_that_died_without_a_word_is_asked_for_once_more_and_then_split(
     platform: Platform, batch: list[str], tags: dict[str, str], expected: list[list[str]]
 ) -> None:
     tags = {"dagster/asset_partition_range_start": "a.mp4", "dagster/asset_partition_range_end": "c.mp4", **tags}
-    run = platform.instance.add_run(
-        dg.DagsterRun("match_texts", run_id=str(uuid.uuid4()), tags=tags, status=dg.DagsterRunStatus.STARTED)
-    )
-    platform.instance.report_run_failed(run)
-    result = split(platform, run.run_id)
-    assert asked(result) == expected
+    die(platform, "match_texts", tags)
+    result = split(platform)
+    assert asked(result) == [(keys, ["text_match"]) for keys in expected]
     assert {request.job_name for request in result.run_requests} == {"match_texts"}
+
+
+def test_a_video_whose_own_run_died_twice_is_not_asked_for_for_ever(platform: Platform, batch: list[str]) -> None:
+    die(platform, "match_texts", {"dagster/partition": "a.mp4", AGAIN_TAG: "the run before"})
+    assert asked(split(platform)) == []
 
 
 def test_a_batch_that_failed_for_want_of_a_model_is_not_split(platform: Platform) -> None:
@@ -466,15 +571,21 @@ def test_a_batch_that_failed_for_want_of_a_model_is_not_split(platform: Platform
         corpus.single_frame(platform.videos / key)
     platform.add("a.mp4", "b.mp4")
     platform.change(checkpoint=platform.folder / "missing.pth")
-    result = split(platform, platform.materialize("a.mp4", "b.mp4").run_id)
-    assert isinstance(result, dg.SkipReason)
-    assert "a reason that every video shares" in result.skip_message
+    failed = platform.materialize("a.mp4", "b.mp4")
+    result = split(platform)
+    assert asked(result) == []
+    message = f"run {failed.run_id} failed for a reason that every video shares; it isn't split"
+    assert result.skip_reason.skip_message == message
 
 
 @pytest.mark.parametrize(("setting", "status"), [("on", "RUNNING"), ("off", "STOPPED")])
-def test_a_setting_starts_both_sensors(platform: Platform, setting: str, status: str) -> None:
+def test_a_setting_starts_the_watching_of_the_folder_and_batches_are_always_split(
+    platform: Platform, setting: str, status: str
+) -> None:
     platform.change(sensor=setting, sensor_interval=7)
-    repository = build_definitions(platform.settings).get_repository_def()
-    for sensor in repository.sensor_defs:
-        assert (sensor.default_status.value, sensor.minimum_interval_seconds) == (status, 7)
-    assert {sensor.name for sensor in repository.sensor_defs} == {"video_library", "split_failed_batches"}
+    sensors = build_definitions(platform.settings).get_repository_def().sensor_defs
+    assert {sensor.name: sensor.default_status.value for sensor in sensors} == {
+        "video_library": status,
+        "split_failed_batches": "RUNNING",
+    }
+    assert {sensor.minimum_interval_seconds for sensor in sensors} == {7}
