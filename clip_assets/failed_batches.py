@@ -12,6 +12,7 @@ from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 import dagster as dg
 
@@ -175,7 +176,8 @@ def _alone(left: Mapping[str, object], run: dg.DagsterRun, steps: Sequence[dg.Da
 
 def _again(run: dg.DagsterRun, batch: Sequence[str], assets: Sequence[str]) -> dg.RunRequest:
     """The failed run's job and config, for some of its videos and assets; once, whatever dies meanwhile."""
-    ops = {name: config for name, config in run.run_config.get("ops", {}).items() if name in assets}
+    configured: Any = run.run_config.get("ops", {})
+    ops = {name: config for name, config in configured.items() if name in assets}
     return dg.RunRequest(
         run_key=f"{run.run_id}:{batch[0]}",
         job_name=run.job_name if run.job_name in JOB_ASSETS else extract_clip_features.name,

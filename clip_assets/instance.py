@@ -21,7 +21,7 @@ from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.regular_files import why_no_file
 from clip_assets.core.video import check_is_video
 from clip_assets.failures import failed_videos
-from clip_assets.partitions import keys_of_run, observation, videos_partitions
+from clip_assets.partitions import keys_of_run, version_events, videos_partitions
 from clip_assets.project import instance_folder
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def _reason(key: str, steps: Sequence[dg.DagsterEvent]) -> str | None:
 
 
 def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) -> list[str]:
-    """Make partitions of videos of the library, observed; those that are registered already stay as they are.
+    """Make partitions of videos of the library, with their data versions; those that have one stay as they are.
 
     Args:
         instance: Where to.
@@ -112,9 +112,11 @@ def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) ->
         PartitionKeyError: A path isn't in the library, or can't be a key.
     """
     keys = [key_for(root, video) for path in paths for video in _videos(path)]
-    for key in set(keys) - set(registered(instance)):
+    known = instance.get_materialized_partitions(dg.AssetKey("video")).intersection(registered(instance))
+    for key in set(keys) - known:
         with suppress(VideoUnreadableError):  # which its run will say
-            instance.report_runless_asset_event(observation(key, fingerprint(path_for(root, key))))
+            for event in version_events(key, fingerprint(path_for(root, key))):
+                instance.report_runless_asset_event(event)
     instance.add_dynamic_partitions(str(videos_partitions.name), keys)
     return keys
 

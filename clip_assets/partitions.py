@@ -11,12 +11,28 @@ _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
 
 
-def observation(key: str, fingerprint: str) -> dg.AssetObservation:
-    """The event that tells Dagster the data version of a video.
+_VERSION = "dagster/data_version"
 
-    Observed before the first run, a later change is told from the content that the results were made from.
+
+def version_events(key: str, fingerprint: str) -> list[dg.AssetObservation | dg.AssetMaterialization]:
+    """The events that tell Dagster the data version of a video, in the order in which it must hear of them.
+
+    By observations it tells what is stale: observed before the first run, a later change is told from the content that
+    the results were made from. By materializations it tells which partitions are filled; a run takes the last one for
+    what it was made from, and so knows all that was observed before.
     """
-    return dg.AssetObservation(asset_key="video", partition=key, tags={"dagster/data_version": fingerprint})
+    tags = {_VERSION: fingerprint}
+    return [
+        dg.AssetObservation("video", partition=key, tags=tags),
+        dg.AssetMaterialization("video", partition=key, tags=tags),
+    ]
+
+
+def materialized_version(instance: dg.DagsterInstance, key: str) -> str | None:
+    """The data version that a video was last materialized with; None where it never was."""
+    records = instance.fetch_materializations(dg.AssetRecordsFilter(dg.AssetKey("video"), asset_partitions=[key]), 1)
+    materialization = records.records[0].asset_materialization if records.records else None
+    return (materialization.tags or {}).get(_VERSION) if materialization else None
 
 
 def partition_tags(batch: Sequence[str]) -> dict[str, str]:

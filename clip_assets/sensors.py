@@ -7,6 +7,7 @@ import dagster as dg
 from clip_assets.core.errors import LibraryError
 from clip_assets.core.library import has_video_extension, list_videos
 from clip_assets.failed_batches import FailuresCursor, FailuresLook
+from clip_assets.instance import registered
 from clip_assets.jobs import JOBS, extract_clip_features
 from clip_assets.settings import Settings
 from clip_assets.watch import Cursor, Look

@@ -7,9 +7,10 @@ Dagster submit each run once.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import dagster as dg
@@ -30,14 +31,14 @@ from clip_assets.core.library_state import LibraryState, LibraryStates
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
 from clip_assets.instance import held_keys, registered
-from clip_assets.partitions import observation, partition_tags, videos_partitions
+from clip_assets.partitions import partition_tags, version_events, videos_partitions
 from clip_assets.settings import Settings
 
 REQUESTS_PER_TICK = 25
 """Runs that one tick requests at most: Dagster submits each on its own, in a few tenths of a second."""
 
 VIDEOS_PER_TICK = 256
-"""Videos that one tick asks for at most, unless a single run takes more: Dagster stores an observation of each."""
+"""Videos that one tick asks for at most, unless a single run takes more: Dagster stores two events of each."""
 
 DELETIONS_PER_TICK = 1000
 """Partitions that one tick deletes at most; Dagster deletes each on its own."""
@@ -58,10 +59,12 @@ class Cursor:
     Attributes:
         state: Name of the `LibraryState`.
         hold: What keeps deletions from being carried out.
+        filled: Whether all partitions of `video` have a data version that the UI counts, as those of before don't.
     """
 
     state: str = ""
     hold: Hold | None = None
+    filled: bool = False
 
     def to_json(self) -> str:
         """As Dagster keeps it."""
@@ -72,7 +75,7 @@ class Cursor:
         """What `to_json` gave; a fresh one for a sensor that was never evaluated."""
         content = json.loads(text or "{}")
         hold = content.get("hold")
-        return cls(content.get("state", ""), Hold(**hold) if hold else None)
+        return cls(content.get("state", ""), Hold(**hold) if hold else None, content.get("filled", False))
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Decision:
         batches: Their keys; those of a batch share a run.
         new: Keys to register, in order.
         removed: Keys to delete.
+        unfilled: Fingerprints of videos that nothing is asked for, but whose data version is to be reported, by key.
         message: What happened, in words.
     """
 
@@ -93,16 +97,18 @@ class Decision:
     batches: Sequence[Sequence[str]]
     new: Sequence[str]
     removed: Sequence[str]
+    unfilled: Mapping[str, str]
     message: str
 
     def to_dagster(self, before: str | None) -> dg.SensorResult:
         """The answer of the sensor whose cursor was ``before``, which Dagster carries out in this order:
 
-        observations, partitions, cursor, runs. A run so finds the data version that it was asked for.
+        data versions, partitions, cursor, runs. A run so finds the data version that it was asked for.
         """
         name = str(videos_partitions.name)
+        versions = {**self.unfilled, **{key: video.fingerprint for key, video in self.requested.items()}}
         return dg.SensorResult(
-            asset_events=[observation(key, video.fingerprint) for key, video in self.requested.items()],
+            asset_events=[event for key, version in versions.items() for event in version_events(key, version)],
             dynamic_partitions_requests=[
                 *([dg.AddDynamicPartitionsRequest(name, list(self.new))] if self.new else []),
                 *([dg.DeleteDynamicPartitionsRequest(name, list(self.removed))] if self.removed else []),
@@ -158,17 +164,20 @@ class Look:
         removed = set(self._let_go(() if hold else changes.removed[:DELETIONS_PER_TICK]))
 
         looked_at = {**recognised, **requested}
+        unfilled = {} if before.filled else self._unfilled({**known, **recognised}, requested)
+        reported = dict(islice(unfilled.items(), max(VIDEOS_PER_TICK - len(requested), 0)))
         remembered = {**{key: video for key, video in known.items() if video}, **looked_at}
         after = LibraryState(
             known={key: video for key, video in remembered.items() if key not in removed},
             sightings={key: sighting for key, sighting in sightings.items() if key not in looked_at},
         )
         return Decision(
-            cursor=Cursor(states.save(after, before.state), hold),
+            cursor=Cursor(states.save(after, before.state), hold, reported == unfilled and not after.sightings),
             requested=requested,
             batches=batches,
             new=[key for key in new if key in requested],
             removed=sorted(removed),
+            unfilled=reported,
             message=self._message(
                 {
                     "new": sum(known.get(key) is None for key in requested),
@@ -201,6 +210,15 @@ class Look:
             is_same = before.fingerprint == read.fingerprint if before else self._is_done(video.key, read)
             (recognised if is_same else wanted)[video.key] = read
         return wanted, recognised
+
+    def _unfilled(self, known: Mapping[str, KnownVideo | None], requested: Container[str]) -> dict[str, str]:
+        """Fingerprints of known videos whose data version was only observed, or never reported, by key."""
+        filled = self.instance.get_materialized_partitions(dg.AssetKey("video"))
+        return {
+            key: video.fingerprint
+            for key, video in known.items()
+            if video and key not in filled and key not in requested
+        }
 
     def _is_done(self, key: str, video: KnownVideo) -> bool:
         """Whether everything is there for a video of which nothing is remembered, as after it was added by hand."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import uuid
@@ -22,6 +23,7 @@ from clip_assets.core.store import TRASH, Store
 from clip_assets.definitions import build_definitions
 from clip_assets.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
 from clip_assets.instance import register
+from clip_assets.partitions import materialized_version
 from clip_assets.watch import REQUESTS_PER_TICK, Cursor, Decision, Look
 from clip_assets_tests import corpus
 from clip_assets_tests.platform import ASSETS, Platform, make_platform
@@ -149,7 +151,24 @@ def test_a_new_or_changed_video_s_data_version_is_observed(platform: Platform) -
     records = platform.instance.fetch_observations(dg.AssetKey("video"), limit=10).records
     versions = [record.asset_observation.tags["dagster/data_version"] for record in records]
     assert versions[0] == fingerprint(platform.videos / "a.mp4")
-    assert len(set(versions)) == 2
+    assert len(versions) == len(set(versions)) == 2
+    assert materialized_version(platform.instance, "a.mp4") == versions[0]
+
+
+def test_a_library_that_was_registered_before_videos_were_filled_is_filled_tick_by_tick(platform: Platform) -> None:
+    keys = [f"{name}.mp4" for name in "abcde"]
+    daemon = steady(platform, *keys)
+    older = Cursor.from_json(daemon.cursor)
+    daemon.cursor = json.dumps({"state": older.state, "hold": None})
+    video = dg.AssetKey("video")
+    platform.instance.wipe_assets([video])
+    with patch("clip_assets.watch.VIDEOS_PER_TICK", 3):
+        assert batches(daemon.tick()) == []
+        assert len(platform.instance.get_materialized_partitions(video)) == 3
+        assert batches(daemon.tick()) == []
+    assert platform.instance.get_materialized_partitions(video) == set(keys)
+    with patch.object(type(platform.instance), "get_materialized_partitions", side_effect=AssertionError("asked")):
+        daemon.tick()
 
 
 def test_a_changed_video_runs_again_alone_and_its_neighbours_do_not(platform: Platform) -> None:

@@ -12,8 +12,9 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
+from clip_assets.core.library import fingerprint
 from clip_assets.definitions import build_definitions
-from clip_assets.partitions import partition_tags
+from clip_assets.partitions import partition_tags, version_events
 from clip_assets.status import partition_states
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_resnet, random_vit
@@ -59,6 +60,10 @@ def observe(platform: Platform, *keys: str) -> dg.ExecuteInProcessResult:
 
 def observed(result: dg.ExecuteInProcessResult) -> set[str]:
     return {event.partition for event in result.all_events if event.is_asset_observation}
+
+
+def materializations(result: dg.ExecuteInProcessResult) -> set[str]:
+    return {event.partition for event in result.all_events if event.is_step_materialization}
 
 
 NOTHING: dict[str, set[str]] = {asset: set() for asset in ASSETS}
@@ -129,6 +134,32 @@ def test_the_status_command_knows_the_truth_of_each_partition_where_dagster_has_
     }
     assert states.pop(BATCH[1]) == dict.fromkeys(ASSETS, "stale")
     assert all(state == dict.fromkeys(ASSETS, "done") for state in states.values())
+
+
+def filled(platform: Platform) -> set[str]:
+    return platform.instance.get_materialized_partitions(dg.AssetKey("video"))
+
+
+def test_the_partitions_of_video_are_filled_by_registering_them(platform: Platform) -> None:
+    assert filled(platform) == set(EVERY)
+
+
+def test_a_library_that_was_only_observed_is_filled_when_it_is_observed_again(platform: Platform) -> None:
+    platform.instance.wipe_assets([dg.AssetKey("video")])
+    for key in EVERY:
+        observation, _ = version_events(key, fingerprint(platform.videos / key))
+        platform.instance.report_runless_asset_event(observation)
+    assert platform.materialize(SINGLE).success
+    assert platform.materialize(*BATCH).success
+    assert filled(platform) == set()
+    assert materializations(observe(platform)) == filled(platform) == set(EVERY)
+    assert stale(platform) == NOTHING
+    assert materializations(observe(platform)) == set(), "nothing has changed since"
+    corpus.constant_rate(platform.videos / SINGLE)
+    assert materializations(observe(platform)) == {SINGLE}
+    assert stale(platform)["frame_indices"] == {SINGLE}
+    assert platform.materialize(SINGLE).success
+    assert stale(platform) == NOTHING
 
 
 def test_an_observation_looks_at_what_was_asked_for_and_is_there_and_makes_nothing_stale(platform: Platform) -> None:

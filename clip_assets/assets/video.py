@@ -4,7 +4,7 @@ import dagster as dg
 
 from clip_assets.assets.common import GROUP
 from clip_assets.core.errors import ClipAssetsError
-from clip_assets.partitions import videos_partitions
+from clip_assets.partitions import materialized_version, version_events, videos_partitions
 from clip_assets.resources import VideoLibrary
 
 DESCRIPTION = """A video of the library: a file that people put there. Its data version is a digest of its content.
@@ -26,10 +26,14 @@ def video(context: dg.OpExecutionContext, library: VideoLibrary) -> dg.DataVersi
         if asked
         else videos_partitions.get_partition_keys(dynamic_partitions_store=context.instance)
     )
-    versions = {}
     for key in keys:
         try:
-            versions[key] = library.fingerprint(key)
+            fingerprint = library.fingerprint(key)
         except ClipAssetsError as error:
             context.log.warning(f"{key} is not observed: {error}")
-    return dg.DataVersionsByPartition(versions)
+            continue
+        observation, materialization = version_events(key, fingerprint)
+        context.log_event(observation)
+        if materialized_version(context.instance, key) != fingerprint:
+            context.log_event(materialization)
+    return dg.DataVersionsByPartition({})  # Dagster would observe them after the materializations
