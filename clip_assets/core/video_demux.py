@@ -38,8 +38,7 @@ class Demuxed:
         is_encrypted: Whether a key frame is marked as encrypted.
         first_frame: The first that could be decoded.
         ends: When the last packet of each stream ends, by the stream's index.
-        places: Where each packet of any stream ends in the file, in bytes, in the order of reading; of those whose
-            place is known.
+        places: Of Matroska, where each packet of any stream ends in the file, in bytes, in the order of reading.
         error: Why reading broke off; empty when it reached the end.
     """
 
@@ -69,11 +68,14 @@ def demux(container: InputContainer, stream: VideoStream) -> Demuxed:
 
     stream.codec_context.thread_count = 1  # so that the first frame doesn't wait for those of other threads
     nal = NalFormat.of(stream.codec_context)
+    is_matroska = container.format.name == "matroska,webm"
     is_picture = one_picture_test(stream.codec_context)
     seen = Demuxed(is_encrypted="enc_key_id" in stream.metadata)  # so FFmpeg tells of Matroska's ContentEncryption
     try:
         for packet in packets_of(container):
             _note_end(seen, packet)
+            if is_matroska and packet.pos is not None:
+                seen.places.append(packet.pos + packet.size)
             if packet.stream is stream:
                 _note(seen, packet, nal, is_picture)
     except av.FFmpegError as error:
@@ -88,8 +90,6 @@ def _note_end(seen: Demuxed, packet: Packet[Any]) -> None:
     if time is not None:
         end = time + (packet.duration or 0)
         seen.ends[packet.stream_index] = max(seen.ends.get(packet.stream_index, end), end)
-    if packet.pos is not None:
-        seen.places.append(packet.pos + packet.size)
 
 
 def _note(seen: Demuxed, packet: Packet[VideoStream], nal: NalFormat, is_picture: IsOnePicture | None) -> None:

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 SYNC = 0x47
 PACKET_BYTES = 188
+HEADER_BYTES = 6  # with the flags of the adaptation field
 
 # How far packets are apart: as they are; with a time stamp before each (m2ts); with error correction behind each.
 DISTANCES = (188, 192, 204)
 
-# Bytes by which the distance is told, and that are looked at together.
-HEAD_BYTES = 2**20
-CHUNK_BYTES = 2**22
+# Bytes by which the distance is told, that are looked at together, and in which packets are searched.
+HEAD_BYTES = 2**18
+CHUNK_BYTES = 2**19
+SEARCH_BYTES = 2**16
 
 # Places without sync bytes from which on a file isn't read further.
 MOST_BREAKS = 100
@@ -129,7 +131,7 @@ def _next_row(file: BinaryIO, place: int, size: int, distance: int) -> int | Non
     """Where packets begin again; None if they don't."""
     reach = distance * (ROW - 1)
     while size - place >= PACKET_BYTES:
-        data = _read(file, place, min(CHUNK_BYTES, size - place))
+        data = _read(file, place, min(SEARCH_BYTES, size - place))
         places = np.flatnonzero(data == SYNC)
         good = np.ones(len(places), dtype=bool)
         for step in range(distance, reach + 1, distance):
@@ -138,51 +140,49 @@ def _next_row(file: BinaryIO, place: int, size: int, distance: int) -> int | Non
         good &= places + PACKET_BYTES <= len(data)
         if good.any():
             return place + int(places[good.argmax()])
-        if len(data) < CHUNK_BYTES:
+        if len(data) < SEARCH_BYTES:
             return None
         place += len(data) - reach
     return None
 
 
 def _note(rows: NDArray[np.uint8], video: int, seen: _Seen) -> None:
-    pids = (rows[:, 1] & 0x1F).astype(np.int64) << 8 | rows[:, 2]
-    _note_spans(rows, pids, video, seen)
+    heads = np.ascontiguousarray(rows[:, :HEADER_BYTES].T)
+    pids = (heads[1] & 0x1F).astype(np.uint16) << 8 | heads[2]
+    _note_spans(rows, heads, pids, seen)
     places = np.flatnonzero(pids == video)
     tables = np.flatnonzero(pids == 0)
     if len(places):
-        _note_numbers(rows[places], places, tables, seen)
+        _note_numbers(heads[:, places], places, tables, seen)
         seen.tables_since = bool(len(tables)) and bool(tables[-1] > places[-1])
     else:
         seen.tables_since = seen.tables_since or bool(len(tables))
     seen.rows += len(rows)
 
 
-def _note_numbers(rows: NDArray[np.uint8], places: NDArray[np.int64], tables: NDArray[np.int64], seen: _Seen) -> None:
-    numbers = (rows[:, 3] & 0x0F).astype(np.int64)
-    has_payload = rows[:, 3] >> 4 & 1
-    announced = (rows[:, 3] & 0x20 > 0) & (rows[:, 4] > 0) & (rows[:, 5] & 0x80 > 0)
+def _note_numbers(heads: NDArray[np.uint8], places: NDArray[np.int64], tables: NDArray[np.int64], seen: _Seen) -> None:
+    numbers = (heads[3] & 0x0F).astype(np.int64)
+    has_payload = heads[3] >> 4 & 1
+    announced = (heads[3] & 0x20 > 0) & (heads[4] > 0) & (heads[5] & 0x80 > 0)
     before = np.concatenate([[numbers[0] - has_payload[0] if seen.number is None else seen.number], numbers[:-1]])
     steps = numbers - before & 0x0F
     odd = (steps != has_payload) & (steps != 0) & ~announced
     tables_before = np.diff(np.searchsorted(tables, places), prepend=0) > 0
     tables_before[0] |= seen.tables_since
-    joined = odd & (rows[:, 1] & 0x40 > 0) & tables_before
+    joined = odd & (heads[1] & 0x40 > 0) & tables_before
     seen.joined += int(joined.sum())
-    seen.lost += int((steps - has_payload & 0x0F)[odd & ~joined].sum()) + int((rows[:, 1] & 0x80 > 0).sum())
+    seen.lost += int((steps - has_payload & 0x0F)[odd & ~joined].sum()) + int((heads[1] & 0x80 > 0).sum())
     seen.number = int(numbers[-1])
 
 
-def _note_spans(rows: NDArray[np.uint8], pids: NDArray[np.int64], video: int, seen: _Seen) -> None:
+def _note_spans(rows: NDArray[np.uint8], heads: NDArray[np.uint8], pids: NDArray[np.uint16], seen: _Seen) -> None:
     """Note where each stream of video starts and ends, by the packets in which its pictures start."""
-    starts = np.flatnonzero((rows[:, 1] & 0x40 > 0) & (rows[:, 3] & 0x10 > 0))
-    heads = rows[starts]
-    payload = 4 + np.where(heads[:, 3] & 0x20 > 0, heads[:, 4].astype(np.int64) + 1, 0)
-    row = np.arange(len(starts))
-    codes = [heads[row, np.minimum(payload + step, PACKET_BYTES - 1)] for step in range(4)]
+    starts = np.flatnonzero((heads[1] & 0x40 > 0) & (heads[3] & 0x10 > 0))
+    payload = 4 + np.where(heads[3, starts] & 0x20 > 0, heads[4, starts].astype(np.int64) + 1, 0)
+    codes = [rows[starts, np.minimum(payload + step, PACKET_BYTES - 1)] for step in range(4)]
     is_video = (codes[0] == 0) & (codes[1] == 0) & (codes[2] == 1) & (codes[3] & 0xF0 == 0xE0)
-    is_video &= payload + 4 <= PACKET_BYTES
-    for pid in {video, *np.unique(pids[starts[is_video]]).tolist()}:
-        mine = starts[is_video & (pids[starts] == pid)]
-        if len(mine):
-            first, last = seen.rows + int(mine[0]), seen.rows + int(mine[-1])
-            seen.spans[pid] = (min(seen.spans.get(pid, (first, last))[0], first), last)
+    starts = starts[is_video & (payload + 4 <= PACKET_BYTES)]
+    for pid in set(pids[starts].tolist()):
+        mine = starts[pids[starts] == pid]
+        first, last = seen.rows + int(mine[0]), seen.rows + int(mine[-1])
+        seen.spans[pid] = (seen.spans.get(pid, (first, last))[0], last)
