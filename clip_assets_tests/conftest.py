@@ -37,3 +37,13 @@ def reference_folder() -> Path:
 def reference_video(reference_folder: Path) -> Path:
     """A real video: 355 frames, 320 x 240, 19.62 frames per second."""
     return reference_folder / "v_GGSY1Qvo990.mp4"
+
+
+@pytest.fixture(scope="session")
+def demo_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the demo's clips in ``videos`` and their results in ``output``; not to be changed."""
+    from clip_assets_tests.asked import store_demo_clips
+
+    folder = tmp_path_factory.mktemp("demo_library")
+    store_demo_clips(folder)
+    return folder

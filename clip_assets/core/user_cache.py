@@ -29,6 +29,10 @@ def remember(name: str, **values: Any) -> None:
             part.replace(path)
 
 
+def user_cache_folder() -> Path:
+    """Where the package keeps what can be made again, in the user's folder for such."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clip_assets"
+
+
 def _path(name: str) -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return folder / "clip_assets" / f"{name}.json"
+    return user_cache_folder() / f"{name}.json"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 NOT_WEIGHT = -0.5
 """Of what a query is not about: as much as its opposite, it would outweigh what it is about."""
 
+_FILLERS = {"the", "and", "with", "are", "for"}
 _WEIGHT = re.compile(r"(?P<what>.+):(?P<weight>-?[0-9]*\.[0-9]+|-?[0-9]+\.)", re.DOTALL)
 _MOMENT = re.compile(r"(?P<key>.+)@(?P<start>[0-9]+(?:\.[0-9]+)?)(?:-(?P<end>[0-9]+(?:\.[0-9]+)?))?", re.DOTALL)
 
@@ -119,10 +121,10 @@ def checked_sentence(sentence: str) -> str:
     return sentence
 
 
-def names_with(words: str, keys: Sequence[str], limit: int = 10) -> tuple[str, ...]:
-    """The keys that contain all of the words, at most ``limit``; words of less than three letters don't count."""
-    parts = [part for part in re.findall(r"\w+", words.casefold()) if len(part) >= 3]
+def names_with(words: str, keys: Iterable[str], limit: int = 10) -> tuple[str, ...]:
+    """The keys that contain all of the words, at most ``limit``; articles and words of up to 2 letters don't count."""
+    parts = [part for part in re.findall(r"\w+", words.casefold()) if len(part) >= 3 and part not in _FILLERS]
     if not parts:
         return ()
     found = (key for key in keys if all(part in key.casefold() for part in parts))
-    return tuple(key for key, _ in zip(found, range(limit), strict=False))
+    return tuple(islice(found, limit))

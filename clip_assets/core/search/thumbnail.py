@@ -1,0 +1,47 @@
+"""A moment's picture: of those that are stored beside the features, else of the video itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clip_assets.core.errors import VideoUnreadableError
+from clip_assets.core.library import path_for
+from clip_assets.core.pictures.kept import SHEET_NAME, kept_frames
+from clip_assets.core.search.ask import StoredRows
+from clip_assets.core.video import decode
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from clip_assets.core.search.search import Found
+    from clip_assets.core.store import Store
+
+_SIDE = (160, 160)
+
+
+def thumbnail_of(found: Found, store: Store, videos: Path) -> Image:
+    """A small picture of a moment: the stored one nearest to its best row, if one lies in it, else decoded.
+
+    Raises:
+        StoreError: What is stored can't be read.
+        VideoError: No picture is stored, and the video can't be read.
+    """
+    from PIL import Image
+
+    manifest = StoredRows(store).manifest(found.video)
+    (indices,) = store.rows(manifest, "indices", [(found.first_row, found.last_row + 1)])
+    best = int(indices[found.best_row - found.first_row])
+    sheet = store.picture(manifest, SHEET_NAME)
+    kept = kept_frames(sheet) if sheet else {}
+    inside = [index for index in indices.tolist() if index in kept]
+    if inside:
+        return kept[min(inside, key=lambda index: abs(index - best))]
+    with decode(path_for(videos, found.video.key), np.array([best])) as frames:
+        for frame in frames:
+            picture = Image.fromarray(frame.rgb)
+            picture.thumbnail(_SIDE)
+            return picture
+    raise VideoUnreadableError(f"Frame {best} of {found.video.key} doesn't decode.")

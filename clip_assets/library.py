@@ -1,0 +1,345 @@
+"""The Python face of a library: ask it, and read what is stored of it."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clip_assets.answers import Moment, Moments, SimilarVideo, notes_of
+from clip_assets.core.classes import default_texts
+from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError, SettingsError
+from clip_assets.core.identity import digest
+from clip_assets.core.records import ClipFeatures, Shots
+from clip_assets.core.search.ask import StoredRows, ask, span_ms
+from clip_assets.core.search.cache import ShotCache
+from clip_assets.core.search.encoding import QueryEncoder
+from clip_assets.core.search.likelihood import Likelihood, likelihoods
+from clip_assets.core.search.queries import (
+    NOT_WEIGHT,
+    checked_sentence,
+    names_with,
+    parse_place,
+    rows_at,
+    split_weight,
+    weighted_sum,
+)
+from clip_assets.core.search.search import Found, Wanted, is_under
+from clip_assets.core.search.texts import TextCache
+from clip_assets.core.search.thumbnail import thumbnail_of
+from clip_assets.core.search.upkeep import FEATURES, Census, Upkeep, shots_of
+from clip_assets.core.store import Store
+from clip_assets.core.user_cache import user_cache_folder
+from clip_assets.core.weights import MODEL_NAMES, model_sha256
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from clip_assets.core.model import ClipModel
+    from clip_assets.settings import Settings
+
+    Picture = str | Path | bytes | Image
+
+LOOK_SECONDS = 10.0
+"""The whole library is compared in the background, at most so often."""
+
+SMALL_LIBRARY = 1000
+"""Videos below which a library is compared at once, the first time that it is asked."""
+
+_PHRASE = "a photo of "
+
+
+def open_library(
+    output: str | os.PathLike[str] | None = None,
+    *,
+    videos: str | os.PathLike[str] | None = None,
+    model: str | None = None,
+) -> Library:
+    """The library whose results are stored in an output.
+
+    Args:
+        output: The folder, or an fsspec URL; by default the settings'.
+        videos: The folder of the videos; by default the settings'.
+        model: A model's name; by default the one that the environment or ``.env`` sets, else the one that most stored
+            videos have.
+
+    Raises:
+        SettingsError: A setting, or the model's name, isn't allowed.
+    """
+    from clip_assets.settings import Settings, load_env_file
+
+    load_env_file()
+    given = {"output": output and str(output), "videos": videos, "model_name": model}
+    settings = Settings.from_environment(**{name: value for name, value in given.items() if value is not None})
+    return Library(settings)
+
+
+class Library:
+    """Videos whose features are stored, to be asked and read; safe to use from several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = Store(settings.output)
+        folder = user_cache_folder()
+        where = digest({"output": str(self._store.root)})[:32]
+        self._upkeep = Upkeep(ShotCache(folder / "search" / where), self._store, settings.videos)
+        self._texts = TextCache(folder / "texts.sqlite")
+        self._encoders: dict[str, QueryEncoder] = {}
+        self._background: threading.Thread | None = None
+        self._trouble = ""
+        self._is_first = True
+        self._lock = threading.Lock()
+
+    def find(
+        self,
+        sentence: str | None = None,
+        *,
+        text: str | Sequence[str] = (),
+        image: Picture | Sequence[Picture] = (),
+        like: str | Sequence[str] = (),
+        without: str | Sequence[str] = (),
+        top: int = 20,
+        per_video: int = 3,
+        min_score: float | None = None,
+        under: str = "",
+        refresh: bool = False,
+    ) -> Moments:
+        """The moments that go best with what is asked for: a sentence, or a sum of several things.
+
+        Args:
+            sentence: What to look for, as in "a dog smiles".
+            text: Sentences, each perhaps with a weight, as in "a dog:0.5".
+            image: Pictures: files (perhaps with a weight), bytes of files, or PIL's.
+            like: Moments of videos of the library, as in "sports/lifting.mp4@12.3" or "...@12-15", in seconds.
+            without: Sentences that it should be unlike; their weight is -0.5 unless they say another.
+            top: The most moments.
+            per_video: The most moments of a video.
+            min_score: The least score.
+            under: Only videos in this folder.
+            refresh: Compare the whole library first.
+
+        Raises:
+            QueryError: Nothing is asked for, or something that can't be.
+            TextError: A sentence is longer than the model takes.
+            ModelError: The model's weights can't be had.
+            StoreError: What is stored can't be read.
+        """
+        if top < 1 or per_video < 1:
+            raise QueryError(f"top is {top} and per_video {per_video}; allowed is 1 and more.")
+        sentences = [(checked_sentence(sentence), 1.0)] if sentence is not None else []
+        sentences += [_weighted_sentence(words, 1.0) for words in _several(text)]
+        sentences += [_weighted_sentence(words, NOT_WEIGHT) for words in _several(without)]
+        self._compare(refresh)
+        census = self._upkeep.census()
+        model, weights = self._model(census)
+        if weights not in census.states:
+            return Moments((), notes=self._notes(weights, sentences), as_of=self._as_of())
+        encoder = self._encoder(model, weights)
+        parts = self._sentence_parts(encoder, sentences)
+        parts += [self._picture_part(encoder, picture) for picture in _several(image)]
+        parts += [self._place_part(weights, words) for words in _several(like)]
+        vector = weighted_sum([part for part, _ in parts], [weight for _, weight in parts])
+        wanted = Wanted(vector, top, per_video, min_score, under)
+        answer, rows = ask(self._upkeep, self._store, weights, wanted)
+        alone = sentences[0][0] if len(parts) == len(sentences) == 1 and sentences[0][1] > 0 else None
+        likely = self._likelihoods(encoder, model, alone, answer.moments) if alone else [None] * len(answer.moments)
+        moments = tuple(self._moment(one, rows, of) for one, of in zip(answer.moments, likely, strict=True))
+        names = names_with(alone, (key for key in self._keys(weights) if is_under(key, under))) if alone else ()
+        return Moments(moments, names, self._notes(weights, sentences), self._as_of())
+
+    def similar(self, key: str, top: int = 10, *, refresh: bool = False) -> tuple[SimilarVideo, ...]:
+        """The videos whose content is most like that of a video, the most alike first.
+
+        Raises:
+            QueryError: The video isn't in the library.
+        """
+        self._compare(refresh)
+        _, weights = self._model(self._upkeep.census())
+        index = self._upkeep.cache.index(weights)
+        places = {video.key: place for place, video in enumerate(index.videos)}
+        if key not in places:
+            raise QueryError(f"{key!r} isn't among the {len(places)} videos that are searched.")
+        vectors = index.video_vectors()
+        scores = vectors @ vectors[places[key]]
+        scores[places[key]] = -np.inf
+        directories, found = [], []
+        for place in np.argsort(-scores, kind="stable")[:top].tolist():
+            if np.isfinite(scores[place]):
+                directories.append(index.videos[place].directory)
+                found.append(SimilarVideo(index.videos[place].key, float(scores[place])))
+        if not self._upkeep.confirm([index.videos[places[key]].directory, *directories]):
+            return self.similar(key, top)
+        return tuple(found)
+
+    def videos(self) -> tuple[str, ...]:
+        """The keys of the videos that are searched."""
+        self._compare(refresh=False)
+        return self._keys(self._model(self._upkeep.census())[1])
+
+    def features(self, key: str) -> ClipFeatures:
+        """The stored features of a video, checked against their digests.
+
+        Raises:
+            ResultMissingError: None are stored.
+            ResultCorruptError: Their bytes aren't those that were written.
+        """
+        return self._store.read(FEATURES, key, ClipFeatures)
+
+    def shots(self, key: str) -> Shots:
+        """The shots of a video: the stored ones, or computed from its features.
+
+        Raises:
+            ResultMissingError: No features are stored.
+            ResultCorruptError: Their bytes aren't those that were written.
+        """
+        manifest = self._store.manifest(FEATURES, key)
+        if manifest is None:
+            raise ResultMissingError(f"No features are stored for {key!r} in {self._store.root}.")
+        return shots_of(self._store, manifest)
+
+    def count(self) -> int:
+        """How many videos have features, whatever their model and state, as far as is known."""
+        return sum(self._upkeep.census().models.values())
+
+    def refresh(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Compare the whole library with what is searched.
+
+        Args:
+            progress: Told now and then how many of how many new and changed videos are read.
+
+        Raises:
+            StoreError: What is stored can't be read.
+        """
+        self._upkeep.refresh(progress)
+        self._trouble = ""
+
+    def wait(self) -> None:
+        """Wait until a comparison in the background is done."""
+        if self._background:
+            self._background.join()
+
+    def _compare(self, refresh: bool) -> None:
+        """Compare the whole library: at once if that is asked for, or quickly done; else in the background."""
+        looked_at = self._upkeep.cache.looked_at()
+        is_first, self._is_first = self._is_first, False
+        if refresh or not looked_at or (is_first and self.count() < SMALL_LIBRARY):
+            self.refresh()
+        elif time.time() - looked_at > LOOK_SECONDS:
+            with self._lock:
+                if not (self._background and self._background.is_alive()):
+                    self._background = threading.Thread(target=self._compare_quietly, daemon=True)
+                    self._background.start()
+
+    def _compare_quietly(self) -> None:
+        try:
+            self.refresh()
+        except ClipAssetsError as error:
+            self._trouble = str(error)
+
+    def _model(self, census: Census) -> tuple[str, str]:
+        """The model's name and its weights."""
+        if "model_name" in self._settings.model_fields_set:
+            name = self._settings.model_name
+            return name, model_sha256(name, self._settings.custom_checkpoint)
+        if not census.models:
+            name = self._settings.model_name
+            return name, ""
+        return max(census.models, key=lambda model: (census.models[model], model))
+
+    def _encoder(self, model: str, weights: str) -> QueryEncoder:
+        with self._lock:
+            if weights not in self._encoders:
+                load = functools.partial(self._load_model, model)
+                self._encoders[weights] = QueryEncoder(weights, load, self._texts)
+            return self._encoders[weights]
+
+    def _load_model(self, name: str) -> ClipModel:
+        from clip_assets.core.model import load_model
+
+        if name not in MODEL_NAMES:
+            raise SettingsError(f"The stored features are of the model {name!r}, which isn't known.")
+        checkpoint = self._settings.checkpoint if name == "custom" else None
+        return load_model(name, checkpoint=checkpoint, weights_folder=self._settings.weights)
+
+    def _sentence_parts(
+        self, encoder: QueryEncoder, sentences: Sequence[tuple[str, float]]
+    ) -> list[tuple[NDArray[np.floating], float]]:
+        if not sentences:
+            return []
+        features, _ = encoder.sentences([words for words, _ in sentences])
+        return [(feature, weight) for feature, (_, weight) in zip(features, sentences, strict=True)]
+
+    def _picture_part(self, encoder: QueryEncoder, picture: Picture) -> tuple[NDArray[np.floating], float]:
+        weight = 1.0
+        if isinstance(picture, str) and not Path(picture).exists():
+            picture, weight = split_weight(picture)
+        return encoder.picture(picture), weight
+
+    def _place_part(self, weights: str, words: str) -> tuple[NDArray[np.floating], float]:
+        words, weight = split_weight(words)
+        place = parse_place(words)
+        video = next((video for video in self._upkeep.cache.index(weights).videos if video.key == place.key), None)
+        if video is None:
+            raise QueryError(f"{place.key!r} isn't among the videos that are searched.")
+        rows = StoredRows(self._store)
+        first, end = rows_at(place, rows.times(video), video.duration_ms)
+        (features,) = rows(video, [(first, end)])
+        units = features / np.linalg.norm(features, axis=1, keepdims=True)
+        return np.nan_to_num(units).mean(axis=0), weight
+
+    def _likelihoods(
+        self, encoder: QueryEncoder, model: str, sentence: str, moments: Sequence[Found]
+    ) -> list[Likelihood] | list[None]:
+        """How likely the sentence is for each moment, against the model's default ones."""
+        if not moments:
+            return []
+        others = default_texts(model)
+        features, logit_scale = encoder.sentences([sentence, *others])
+        of_moments = [moment.feature for moment in moments]
+        return likelihoods(of_moments, features[0], others, features[1:], logit_scale)
+
+    def _moment(self, found: Found, rows: StoredRows, likely: Likelihood | None) -> Moment:
+        return Moment(
+            found.video.key,
+            *span_ms(found, rows),
+            score=found.score,
+            probability=likely.probability if likely else None,
+            fits_better=likely.fits_better.removeprefix(_PHRASE) if likely else "",
+            also_in=tuple(video.key for video in found.also_in),
+            _thumbnail=functools.partial(thumbnail_of, found, self._store, self._settings.videos),
+        )
+
+    def _keys(self, weights: str) -> tuple[str, ...]:
+        return tuple(video.key for video in self._upkeep.cache.index(weights).videos)
+
+    def _notes(self, weights: str, sentences: Sequence[tuple[str, float]]) -> tuple[str, ...]:
+        """What the reader of an answer should know."""
+        told = [*notes_of(self._upkeep.census(), weights, self._settings.videos)]
+        if self._trouble:
+            told.append(f"The library couldn't be compared: {self._trouble}")
+        if not all(words.isascii() for words, _ in sentences):
+            told.append("OpenAI's CLIP reads English: a sentence in another language finds little.")
+        return tuple(told)
+
+    def _as_of(self) -> datetime | None:
+        looked_at = self._upkeep.cache.looked_at()
+        return datetime.fromtimestamp(looked_at, UTC) if looked_at else None
+
+
+def _weighted_sentence(words: str, weight: float) -> tuple[str, float]:
+    sentence, weight = split_weight(words, weight)
+    return checked_sentence(sentence), weight
+
+
+def _several(given: object) -> list:
+    """What was given, one or several, as a list."""
+    return list(given) if isinstance(given, list | tuple) else [given]
