@@ -42,6 +42,7 @@ def source_rows(summary: FrameSummary) -> Rows:
         ("video stream", _told("{} of {}", summary.video_stream, summary.video_streams)),
         ("size", _told("{} pixels, upright", summary.size)),
         ("shown", _treatment(summary.treatment)),
+        ("colours", _told("{}", summary.colours)),
         ("rotation", _told("{} degrees clockwise, applied", summary.rotation)),
         ("average rate", _told("{:.3f} frames per second", summary.fps)),
         ("frame spacing", _told("{}", summary.frame_spacing)),

@@ -69,6 +69,7 @@ class FrameSummary(Summary):
         fps: The video's average rate, frames per second.
         duration_seconds: To the end of the video's last frame.
         size: Width and height in pixels, upright, as in ``320 x 240``.
+        colours: Which matrix its colours are decoded by, and whether the video says so, in words.
         rotation: Degrees clockwise by which a decoded picture is turned.
         codec: As FFmpeg calls it.
         container: As FFmpeg calls it.
@@ -85,6 +86,7 @@ class FrameSummary(Summary):
     fps: float | None = None
     duration_seconds: float | None = None
     size: str | None = None
+    colours: str | None = None
     rotation: int | None = None
     codec: str | None = None
     container: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,12 +13,15 @@ from av.stream import Disposition
 from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
+from clip_assets.core.records import Crop
 from clip_assets_tests.corpus import (
     MJPEG,
     ORIENTATIONS,
     X264,
     Clip,
+    Picture,
     Recipe,
+    draw,
     draw_colours,
     encode,
     patch_matrix,
@@ -26,6 +30,7 @@ from clip_assets_tests.corpus import (
 )
 
 SMALL = (48, 32)
+INNER = (96, 64)
 
 
 def several_streams(path: Path, *streams: tuple[Recipe, Disposition], shown: int) -> Clip:
@@ -137,3 +142,57 @@ def hdr(
     if orientation != "upright":
         patch_matrix(path, ORIENTATIONS[orientation][0])
     return replace(told(path, Recipe(frames=1)), rotation=degrees)
+
+
+CROP = Crop(left=12, top=8, right=4, bottom=16)
+
+
+def cropped(path: Path) -> Clip:
+    """A number framed with noise, which the container (mp4, mov, mkv) wants to be left out."""
+
+    def draw_framed(number: int, width: int, height: int) -> Picture:
+        picture = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        picture[CROP.top : height - CROP.bottom, CROP.left : width - CROP.right] = draw(number, *INNER)
+        return picture
+
+    width, height = INNER[0] + CROP.left + CROP.right, INNER[1] + CROP.top + CROP.bottom
+    recipe = Recipe(options={**X264, "crf": "10"}, size=(width, height), draw=draw_framed)
+    boxed = path if path.suffix != ".mkv" else path.with_suffix(".mp4")
+    clip = write(boxed, recipe)
+    aperture = (INNER[0], 1, INNER[1], 1, CROP.left - CROP.right, 2, CROP.top - CROP.bottom, 2)
+    _add_to_sample_entry(boxed, b"clap", struct.pack(">8i", *aperture))
+    if boxed != path:
+        _remux(boxed, path)
+    return replace(clip, path=path, width=INNER[0], height=INNER[1])
+
+
+def dolby_vision(path: Path, profile: int) -> Clip:
+    """An mp4 file with a Dolby Vision configuration (Dolby Vision Streams Within ISOBMFF, 3.2)."""
+    clip = write(path)
+    _add_to_sample_entry(path, b"dvcC", bytes([1, 0, profile << 1, 0b01101]) + bytes(20))
+    return clip
+
+
+def _add_to_sample_entry(path: Path, name: bytes, content: bytes) -> None:
+    """Add a box to the sample entry of an mp4 file whose index comes last."""
+    data = bytearray(path.read_bytes())
+    places, at = [], 0
+    for parent in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        at = data.index(parent, at)
+        places.append(at - 4)
+    end = places[-1] + struct.unpack_from(">I", data, places[-1])[0]
+    box = struct.pack(">I", 8 + len(content)) + name + content
+    data[end:end] = box
+    for place in places:
+        struct.pack_into(">I", data, place, struct.unpack_from(">I", data, place)[0] + len(box))
+    path.write_bytes(data)
+
+
+def _remux(source: Path, path: Path) -> None:
+    with av.open(str(source)) as container, av.open(str(path), "w") as output:
+        (stream,) = container.streams.video
+        copy = output.add_stream_from_template(stream, opaque=True)
+        for packet in container.demux(stream):
+            if packet.size:
+                packet.stream = copy
+                output.mux(packet)

@@ -82,5 +82,6 @@ def test_what_version_1_did_not_tell_is_called_unknown() -> None:
     assert [line.split()[:3] for line in shown(OUTPUT).splitlines() if "unknown" in line] == [
         ["video", "stream", "unknown"],
         ["shown", "unknown"],
+        ["colours", "unknown"],
         ["end", "unknown"],
     ]

@@ -106,6 +106,7 @@ def _summary(source: VideoProbe, frames: FrameIndices, seconds: float) -> FrameS
         fps=source.fps,
         duration_seconds=source.duration_ms / 1000,
         size=f"{source.width} x {source.height}",
+        colours=source.colours,
         rotation=source.rotation,
         codec=source.codec,
         container=source.container,

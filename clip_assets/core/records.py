@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@dataclass(frozen=True)
+class Crop:
+    """Pixels to leave out at the sides of a stored picture, before it is turned.
+
+    Attributes:
+        left: Columns.
+        top: Rows.
+        right: Columns.
+        bottom: Rows.
+    """
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class VideoProbe:
     """What a container says of its video, read by demuxing, without decoding where times allow it.
@@ -22,8 +39,8 @@ class VideoProbe:
         path: The file.
         container: The container format's short name, as FFmpeg gives it (``mov,mp4,m4a,3gp,3g2,mj2``).
         codec: The codec's short name (``h264``).
-        width: Pixels of a decoded frame, after rotation; whatever their shape.
-        height: Pixels of a decoded frame, after rotation.
+        width: Pixels of a decoded frame, after crop and rotation; whatever their shape.
+        height: Pixels of a decoded frame, after crop and rotation.
         rotation: Degrees, 0, 90, 180 or 270, by which a decoded picture is turned clockwise to stand upright.
         pts: int64 (F,), presentation time of each frame in ticks of ``time_base``, strictly increasing,
             the first at 0.
@@ -44,6 +61,8 @@ class VideoProbe:
         stream_index: Which of the file's streams this is about: the one that a player shows.
         video_streams: Indices of all its video streams, ascending; attached pictures don't count.
         sample_aspect_ratio: How many times as wide as high a pixel is shown, after rotation.
+        crop: What the container wants to be left out; what the codec does is left out already.
+        colours: Which matrix its colours are decoded by, and whether the stream says so, in words.
         tone_map: Of an HDR picture, which transfer function is mapped to SDR by which curve; empty for SDR.
         times_are_assumed: Whether the file is a bare stream, without a container that tells times: then frames follow
             each other at the rate that the codec's parameters give, or at 25 a second.
@@ -69,6 +88,8 @@ class VideoProbe:
     stream_index: int = 0
     video_streams: tuple[int, ...] = (0,)
     sample_aspect_ratio: Fraction = Fraction(1)
+    crop: Crop = Crop()
+    colours: str = ""
     tone_map: str = ""
     times_are_assumed: bool = False
 
@@ -84,6 +105,8 @@ class VideoProbe:
             done["stream"] = self.stream_index
         if self.sample_aspect_ratio != 1:
             done["sample_aspect_ratio"] = "{}:{}".format(*self.sample_aspect_ratio.as_integer_ratio())
+        if self.crop != Crop():
+            done["crop"] = ", ".join(f"{pixels} {side}" for side, pixels in asdict(self.crop).items())
         if self.tone_map:
             done["tone_map"] = self.tone_map
         return done

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from clip_assets.core.errors import DecoderRefusedError, VideoDamagedError, VideoTimeoutError
+from clip_assets.core.records import Crop
 
 if TYPE_CHECKING:
     from io import BufferedReader, BufferedWriter
@@ -91,6 +92,8 @@ def _reason_to_refuse(probe: VideoProbe) -> str:
         return f"decord gets the frames or times of {probe.container} files wrong"
     if len(probe.video_streams) > 1:
         return f"it has {len(probe.video_streams)} video streams, of which decord may take another than players show"
+    if probe.crop != Crop():
+        return "its container crops its pictures, which decord shows whole"
     if probe.tone_map:
         return "its pictures are HDR, which decord would show as if they were SDR"
     if probe.rotation:

@@ -14,7 +14,8 @@ from clip_assets.core.records import VideoProbe
 from clip_assets.core.video_container import NO_TIME_STAMPS, REMEDY, decoded_frames, open_video, video_streams
 from clip_assets.core.video_damage import container_verdict
 from clip_assets.core.video_demux import NO_TIME, Demuxed, demux
-from clip_assets.core.video_rgb import clockwise_rotation
+from clip_assets.core.video_header import read_header
+from clip_assets.core.video_rgb import Upright, clockwise_rotation, colour_matrix
 from clip_assets.core.video_tone import CURVE, hdr_transfer
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ RATE_TOLERANCE = 0.02
 # Pixels that are said to be longer than this in one direction are a mistake: the longest in use are 32:11.
 LONGEST_PIXEL = 16
 
+# Its pictures are in a colour space (IPT) that only a Dolby Vision display converts; other profiles have a base layer
+# of HDR10, HLG or SDR.
+DOLBY_COLOURS_PROFILE = 5
+
 _NONE = np.zeros(0, dtype=np.int64)
 
 
@@ -39,7 +44,8 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
         timeout_seconds: The longest that opening, or one read, may take.
 
     Raises:
-        VideoUnreadableError: The file is no video, has no video stream, no frame that can be decoded, or is encrypted.
+        VideoUnreadableError: The file is no video, has no video stream, no frame that can be decoded, is encrypted, or
+            has Dolby Vision's own colours.
         VideoTimeoutError: Reading took longer than `timeout_seconds`.
     """
     with open_video(path, timeout_seconds) as (container, stream):
@@ -58,16 +64,20 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             raise VideoUnreadableError(f"{path}: none of its frames is ever on screen; {REMEDY}")
         end = _end(stream, seen, ticks)
         rotation = clockwise_rotation(seen.first_frame)
-        size = seen.first_frame.width, seen.first_frame.height
-        width, height = size if rotation % 180 == 0 else size[::-1]
+        header = read_header(stream)
+        if header.dolby_vision_profile == DOLBY_COLOURS_PROFILE:
+            raise VideoUnreadableError(
+                f"{path}: its colours are Dolby Vision's own (profile 5), which FFmpeg can't show"
+            )
+        shown = Upright(header.crop)(seen.first_frame)
         time_base = Fraction(stream.time_base or 0)
         verdict = container_verdict(path, container, stream, seen, len(ticks), failures)
         return VideoProbe(
             path=path,
             container=container.format.name,
             codec=stream.codec_context.name,
-            width=width,
-            height=height,
+            width=shown.width,
+            height=shown.height,
             rotation=rotation,
             pts=ticks - ticks[0],
             end_pts=end - int(ticks[0]),
@@ -82,6 +92,8 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             lost_before=_behind_gaps(ticks) if verdict.loses_within else _NONE,
             stream_index=stream.index,
             sample_aspect_ratio=_pixel_aspect(stream, rotation),
+            crop=header.crop,
+            colours=colour_matrix(seen.first_frame),
             tone_map=_tone_map(seen.first_frame),
             video_streams=tuple(other.index for other in video_streams(container)),
             times_are_assumed=bool(container.format.flags & NO_TIME_STAMPS),

@@ -74,7 +74,7 @@ class PyAVDecoder:
             # a frame turns out to be missing. That is too late only where what decodes is kept.
             stream.thread_type = "SLICE" if self._keep else "AUTO"
             stream.thread_count = self._threads
-            to_rgb = RgbConverter()
+            to_rgb = RgbConverter(probe.crop)
             packets = PacketReader(packets_of(container, stream))
             at = 0
             for run in runs:

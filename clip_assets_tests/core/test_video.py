@@ -197,6 +197,11 @@ def test_colours_are_those_that_the_stream_is_tagged_with(colorspace: int, full_
         rgb = next(frames).rgb
     centres = (2 * np.arange(4) + 1) * clip.width // 8
     np.testing.assert_allclose(rgb[clip.height // 2, centres], corpus.COLOURS[0], atol=4)
+    assert probe(clip.path).colours == ("BT.709" if colorspace == 1 else "BT.601")
+
+
+def test_colours_of_which_the_stream_says_nothing_are_said_to_be_assumed(tmp_path: Path) -> None:
+    assert "assumed" in probe(corpus.constant_rate(tmp_path / "untagged.mp4").path).colours
 
 
 @pytest.mark.parametrize(

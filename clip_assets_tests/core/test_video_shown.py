@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clip_assets.core.errors import DecoderRefusedError, VideoUnreadableError
 from clip_assets.core.pictures.sheets import thumbnails
 from clip_assets.core.preprocess import Preprocess
 from clip_assets.core.video import decode, probe
@@ -58,3 +59,47 @@ def test_square_pixels_are_left_as_they_are(tmp_path: Path) -> None:
 def test_pixels_of_a_shape_that_no_video_has_are_taken_for_square(tmp_path: Path) -> None:
     clip = corpus_shown.anamorphic(tmp_path / "mistaken.mkv", Fraction(1, 100))
     assert probe(clip.path).treatment == {}
+
+
+CROPPED: dict[str, Callable[[Path], Clip]] = {
+    "cropped.mp4": corpus_shown.cropped,
+    "cropped.mov": corpus_shown.cropped,
+    "cropped.mkv": corpus_shown.cropped,
+}
+
+
+@pytest.mark.parametrize("name", CROPPED)
+def test_what_the_container_crops_is_left_out(name: str, tmp_path: Path) -> None:
+    clip = CROPPED[name](tmp_path / name)
+    found = probe(clip.path)
+    assert (found.width, found.height, found.crop) == (clip.width, clip.height, corpus_shown.CROP)
+    assert found.treatment["crop"] == "12 left, 8 top, 4 right, 16 bottom"
+    with decode(found, np.array([5, 23])) as frames:
+        for frame in frames:
+            expected = corpus.draw(frame.index, clip.width, clip.height)
+            assert np.abs(frame.rgb.astype(int) - expected).mean() < 6
+
+
+def test_a_picture_is_cropped_before_it_is_turned(tmp_path: Path) -> None:
+    stored = corpus_shown.cropped(tmp_path / "stored.mp4").path
+    turned = tmp_path / "turned.mp4"
+    turned.write_bytes(stored.read_bytes())
+    corpus.patch_matrix(turned, corpus.ORIENTATIONS["90"][0])
+    pictures = []
+    for path in (stored, turned):
+        with decode(path, np.array([5])) as frames:
+            pictures.append(next(frames).rgb)
+    assert (probe(turned).width, probe(turned).height) == (64, 96)
+    np.testing.assert_allclose(pictures[1], np.rot90(pictures[0], -1), atol=3)
+
+
+def test_colours_that_only_dolby_vision_knows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(VideoUnreadableError, match="Dolby Vision"):
+        probe(corpus_shown.dolby_vision(tmp_path / "profile_5.mp4", 5).path)
+    assert probe(corpus_shown.dolby_vision(tmp_path / "profile_8.mp4", 8).path).treatment == {}
+
+
+def test_decord_refuses_a_crop(tmp_path: Path) -> None:
+    clip = corpus_shown.cropped(tmp_path / "cropped.mp4")
+    with pytest.raises(DecoderRefusedError, match="crops"):
+        decode(clip.path, np.array([0]), decoder="decord")
