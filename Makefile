@@ -20,6 +20,7 @@ help:  ## list the targets
 demo: $(VENV)/.installed .dagster_home  ## materialize the bundled clips through Dagster, print the probabilities
 	@$(BIN)/clip-assets demo
 	@echo "Open the UI:  make dev"
+	@echo 'Ask them:     $(BIN)/clip-assets find "a blue square"'
 
 dev: $(VENV)/.installed .dagster_home  ## open the UI on http://127.0.0.1:3000, with .env or else the demo's settings
 	@set -a; [ -f .env ] || . ./clip_assets/demo/demo.env; exec $(BIN)/clip-assets dev

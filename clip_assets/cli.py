@@ -31,10 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     if argv[:1] == ["extract"]:  # reads what follows itself: argparse has no key=value
         return argparse.Namespace(run=_extract, argv=argv[1:])
-    return _parser().parse_args(argv)
+    return _parser(argv).parse_args(argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clip-assets", description="Folders of videos become CLIP features.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -68,6 +68,14 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("key", metavar="KEY", help="the partition's key: the video's path below the library")
     show.add_argument("--html", type=_absolute, metavar="FILE", help="write one page with the pictures instead")
     show.set_defaults(run=_show)
+
+    find = commands.add_parser("find", help="the moments of all videos that go with a sentence, a picture, a moment")
+    similar = commands.add_parser("similar", help="the videos that are most like one of them")
+    if argv[:1] in (["find"], ["similar"]):  # else NumPy would be loaded for every command
+        from clip_assets.find import add_find_arguments, add_similar_arguments
+
+        add_find_arguments(find)
+        add_similar_arguments(similar)
 
     demo = commands.add_parser("demo", help="materialize the bundled clips and print what each frame shows")
     demo.set_defaults(run=_demo)

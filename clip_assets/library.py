@@ -99,6 +99,11 @@ class Library:
         self._is_first = True
         self._lock = threading.Lock()
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the videos."""
+        return self._settings.videos
+
     def find(
         self,
         sentence: str | None = None,
@@ -219,8 +224,18 @@ class Library:
         Raises:
             StoreError: What is stored can't be read.
         """
+        self._is_first = False
         self._upkeep.refresh(progress)
         self._trouble = ""
+
+    def compare_if_small(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Compare the whole library before the first question, if that is quickly done or was never done.
+
+        Args:
+            progress: As of `refresh`.
+        """
+        if self._is_first and (self.count() < SMALL_LIBRARY or not self._upkeep.cache.looked_at()):
+            self.refresh(progress)
 
     def wait(self) -> None:
         """Wait until a comparison in the background is done."""
@@ -229,11 +244,11 @@ class Library:
 
     def _compare(self, refresh: bool) -> None:
         """Compare the whole library: at once if that is asked for, or quickly done; else in the background."""
-        looked_at = self._upkeep.cache.looked_at()
-        is_first, self._is_first = self._is_first, False
-        if refresh or not looked_at or (is_first and self.count() < SMALL_LIBRARY):
+        if refresh:
             self.refresh()
-        elif time.time() - looked_at > LOOK_SECONDS:
+            return
+        self.compare_if_small()
+        if time.time() - self._upkeep.cache.looked_at() > LOOK_SECONDS:
             with self._lock:
                 if not (self._background and self._background.is_alive()):
                     self._background = threading.Thread(target=self._compare_quietly, daemon=True)
