@@ -11,6 +11,7 @@ from dataclasses import asdict
 import dagster as dg
 import numpy as np
 
+from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.errors import ClipAssetsError, VideoError
 from clip_assets.core.records import ClipFeatures, VideoProbe
 from clip_assets.core.soundness import (
@@ -144,7 +145,7 @@ def _look(key: str, look: Callable[[str], Iterable[Finding]]) -> list[Finding]:
     try:
         return list(look(key))
     except ClipAssetsError as error:
-        return [Finding("stored result", str(error), "a whole one", holds=False)]
+        return [Finding("stored result", explain(error, PLATFORM), "a whole one", holds=False)]
 
 
 def _wrong(findings: Iterable[Finding]) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from clip_assets.advice import EXTRACT, PLATFORM, explain
 from clip_assets.core.errors import ClipAssetsError
 
 
@@ -17,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         exit_code: int = arguments.run(arguments)
     except ClipAssetsError as error:
-        sys.stderr.write(f"clip-assets: {error}\n")
+        sys.stderr.write(f"clip-assets: {explain(error, arguments.advice)}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("clip-assets: interrupted\n")
@@ -30,12 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     if argv[:1] == ["extract"]:  # reads what follows itself: argparse has no key=value
-        return argparse.Namespace(run=_extract, argv=argv[1:])
+        return argparse.Namespace(run=_extract, advice=EXTRACT, argv=argv[1:])
     return _parser(argv).parse_args(argv)
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clip-assets", description="Folders of videos become CLIP features.")
+    parser.set_defaults(advice=PLATFORM)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     init = commands.add_parser("init", help="make a project: its settings and its Dagster instance")

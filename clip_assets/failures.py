@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.errors import ClipAssetsError
 
 _FAILED = "failed"
@@ -18,12 +19,13 @@ def videos_failed(failed: Mapping[str, Exception], of: int) -> dg.Failure:
         failed: Why, by partition key; of one that is alone the reason comes first.
         of: How many partitions the step has.
     """
-    reasons = [f"{key}: {error}" for key, error in failed.items()]
+    told = {key: explain(error, PLATFORM) for key, error in failed.items()}
+    reasons = [f"{key}: {reason}" for key, reason in told.items()]
     if of > 1:
         reasons.insert(0, f"{len(failed)} of {of} videos failed; the others are stored.")
     return dg.Failure(
         description="\n".join(reasons),
-        metadata={_FAILED: dg.MetadataValue.json({key: str(error) for key, error in failed.items()})},
+        metadata={_FAILED: dg.MetadataValue.json(told)},
         allow_retries=False,
     )
 
@@ -39,7 +41,7 @@ def every_video_s_fault() -> Iterator[None]:
         yield
     except ClipAssetsError as error:
         metadata = {_SHARED: dg.MetadataValue.bool(True)}
-        raise dg.Failure(description=str(error), metadata=metadata, allow_retries=False) from error
+        raise dg.Failure(description=explain(error, PLATFORM), metadata=metadata, allow_retries=False) from error
 
 
 def failed_videos(step_failures: Iterable[dg.DagsterEvent]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 from upath import UPath
 
+from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.errors import ResultMissingError, StoreError
 from clip_assets.core.identity import digest
 from clip_assets.core.manifest import MANIFEST_NAME, Format, Manifest
@@ -85,7 +86,7 @@ class StoredResults(Mapping[str, Any]):
         """
         manifest = self._store.manifest(self._asset, key)
         if manifest is None:
-            raise ResultMissingError(f"No {self._asset} is stored for {key!r}. Materialize {self._asset} for it first.")
+            raise ResultMissingError(f"No {self._asset} is stored for {key!r}.")
         return manifest
 
 
@@ -139,7 +140,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         for outcome in self._outcomes(context, obj):
             if isinstance(outcome, Failed):
                 failed[outcome.key] = outcome.error
-                context.log.error(f"{outcome.key}: {outcome.error}")
+                context.log.error(f"{outcome.key}: {explain(outcome.error, PLATFORM)}")
             else:
                 stored.append(outcome)
         if not failed:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clip_assets.answers import Moment, Moments, SimilarVideo, notes_of
-from clip_assets.core.classes import default_texts
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError, SettingsError
 from clip_assets.core.identity import digest
 from clip_assets.core.records import ClipFeatures, Shots
@@ -37,6 +36,7 @@ from clip_assets.core.search.upkeep import FEATURES, Census, Upkeep, shots_of
 from clip_assets.core.store import Store
 from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.core.weights import MODEL_NAMES, model_sha256
+from clip_assets.default_texts import default_texts
 
 if TYPE_CHECKING:
     import os

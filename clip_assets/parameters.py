@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clip_assets.core.classes import default_texts
 from clip_assets.core.decoding import PipelineOptions
 from clip_assets.core.errors import ModelError, StoreError
 from clip_assets.core.identity import digest
@@ -26,6 +25,7 @@ from clip_assets.core.sampling import SAMPLING_VERSION, Sampling
 from clip_assets.core.store import Store
 from clip_assets.core.store_formats import encode_record
 from clip_assets.core.weights import model_sha256
+from clip_assets.default_texts import default_texts
 from clip_assets.settings import Settings
 from clip_assets.summaries import FeatureSummary, FrameSummary
 

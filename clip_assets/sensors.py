@@ -4,6 +4,7 @@ import time
 
 import dagster as dg
 
+from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.errors import LibraryError
 from clip_assets.core.library import has_video_extension, list_videos
 from clip_assets.failed_batches import FailuresCursor, FailuresLook
@@ -32,7 +33,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             named = {key for key in registered(context.instance) if not has_video_extension(key)}
             listed = list_videos(settings.videos, named)
         except LibraryError as error:
-            return dg.SkipReason(f"{error} Nothing is removed.")
+            return dg.SkipReason(f"{explain(error, PLATFORM)} Nothing is removed.")
         decision = Look(settings, context.instance, listed, time.time()).decide(Cursor.from_json(context.cursor))
         context.log.info(decision.message)
         return decision.to_dagster(context.cursor)

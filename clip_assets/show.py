@@ -53,9 +53,7 @@ def sections(store: Store, key: str) -> list[Section]:
     """
     manifests = [store.manifest(asset, key) for asset in RECORD_TYPES]
     if not any(manifests):
-        raise ResultMissingError(
-            f"Nothing is stored for {key!r} in {store.root}. `clip-assets status` lists what is; materialize it first."
-        )
+        raise ResultMissingError(f"Nothing is stored for {key!r} in {store.root}. `clip-assets status` lists what is.")
     return [
         _section(manifest, store.pictures(manifest)) if manifest else Section(asset, "Nothing is stored.")
         for asset, manifest in zip(RECORD_TYPES, manifests, strict=True)

@@ -254,14 +254,14 @@ def test_a_video_that_changed_after_sampling_is_not_encoded_with_the_old_indices
     corpus.single_frame(platform.videos / "a.mp4")
     result = platform.materialize("a.mp4", assets=["clip_features"])
     assert not result.success
-    assert "has changed since its frames were chosen" in failure(result)
+    assert "has changed since its frames were chosen. Materialize frame_indices of it again." in failure(result)
 
 
 def test_features_without_frame_indices_say_what_to_materialize_first(platform: Platform) -> None:
     platform.add("a.mp4")
     result = platform.materialize("a.mp4", assets=["clip_features"])
     assert not result.success
-    assert "Materialize frame_indices for it first" in failure(result)
+    assert "No frame_indices is stored for 'a.mp4'. Materialize it first." in failure(result)
 
 
 def test_the_model_is_loaded_once_for_many_partitions(platform: Platform) -> None:

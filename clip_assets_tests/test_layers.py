@@ -1,8 +1,9 @@
-"""What the linter keeps out: Dagster below the modules that may know it, heavy libraries at module level."""
+"""What each layer may know: the linter keeps Dagster and heavy libraries out, and `core` knows nothing above it."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +37,20 @@ def test_dagster_is_refused_below_the_modules_that_may_know_it(folder: str) -> N
 @pytest.mark.parametrize("folder", ["", "assets/", "demo/"])
 def test_torch_is_refused_at_module_level_where_dagster_is_allowed(folder: str) -> None:
     assert refused(f"clip_assets/{folder}planted.py") == [("TID253", 4)]
+
+
+@pytest.mark.parametrize(
+    "above",
+    [r"CLIP_ASSETS_", r"[Mm]aterializ", r"clip-assets ", r"^ *(from|import) clip_assets\.(?!core\b)"],
+    ids=["environment", "UI", "command", "imports"],
+)
+def test_core_knows_nothing_of_what_is_above_it(above: str) -> None:
+    modules = sorted((ROOT / "clip_assets" / "core").rglob("*.py"))
+    assert len(modules) > 30
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line}"
+        for path in modules
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(above, line)
+    ]
+    assert found == []

@@ -276,6 +276,7 @@ def test_a_library_that_cannot_be_listed_removes_nothing_and_says_so(platform: P
     result = sensor(context)
     assert isinstance(result, dg.SkipReason)
     assert "can't be listed" in result.skip_message
+    assert "CLIP_ASSETS_VIDEOS" in result.skip_message
     assert "Nothing is removed." in result.skip_message
     assert platform.registered() == ["a.mp4"]
 

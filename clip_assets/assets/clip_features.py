@@ -108,9 +108,7 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
 def _check_unchanged(key: str, source: str, library: VideoLibrary) -> None:
     """Refuse a video whose content is another than the one that was sampled."""
     if source != library.fingerprint(key):
-        raise VideoChangedError(
-            f"{library.path(key)} has changed since its frames were chosen. Materialize frame_indices of it again."
-        )
+        raise VideoChangedError(f"{library.path(key)} has changed since its frames were chosen.")
 
 
 def _wanted(

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.assets.common import ForceConfig, draw, table, want_each
-from clip_assets.core.classes import default_texts
 from clip_assets.core.errors import ClipAssetsError, ModelError
 from clip_assets.core.matching import match_texts, stretches, text_parameters
 from clip_assets.core.pictures import Picture
@@ -20,6 +19,7 @@ from clip_assets.core.pictures.analysis import sparkline, strongest
 from clip_assets.core.pictures.kept import SHEET_NAME, kept_frames
 from clip_assets.core.pictures.results import MAX_SENTENCES, best_frames, probabilities_over_time
 from clip_assets.core.records import TextMatch
+from clip_assets.default_texts import default_texts
 from clip_assets.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, stretch_rows
 from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults

@@ -1,4 +1,7 @@
-"""Every error that clip_assets raises on purpose: each says what happened, what is allowed and what to do."""
+"""Every error that clip_assets raises on purpose: each says what is wrong with what, and what is allowed.
+
+What to do about it is for the caller to say, who knows how it was called.
+"""
 
 
 class ClipAssetsError(Exception):
@@ -13,8 +16,16 @@ class LibraryError(ClipAssetsError):
     """The library of videos can't be listed, or a path isn't a video of it."""
 
 
+class LibraryUnreadableError(LibraryError):
+    """The library's folder is missing, is no folder, or can't be read."""
+
+
 class PartitionKeyError(ClipAssetsError):
     """A path can't be a partition key, or a key doesn't name a video inside the library."""
+
+
+class OutsideLibraryError(PartitionKeyError):
+    """A path doesn't lead into the library."""
 
 
 class VideoError(ClipAssetsError):
@@ -29,12 +40,16 @@ class VideoDamagedError(VideoError):
     """The video ends early or holds corrupt packets: fewer frames decode than the container promises."""
 
 
+class DecoderFailedError(VideoDamagedError):
+    """A decoder other than the default one broke down over this video, damaged or not."""
+
+
 class VideoTimeoutError(VideoError):
     """The decoder delivered no frame within the allowed time and was stopped."""
 
 
 class DecoderRefusedError(VideoError):
-    """The chosen decoder would get this video wrong; the message names the decoder that gets it right."""
+    """The chosen decoder isn't there, or would get this video wrong; the message says why."""
 
 
 class VideoChangedError(VideoError):

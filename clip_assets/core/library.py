@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from clip_assets.core.errors import LibraryError, PartitionKeyError, VideoUnreadableError
+from clip_assets.core.errors import LibraryUnreadableError, OutsideLibraryError, PartitionKeyError, VideoUnreadableError
 from clip_assets.core.regular_files import check_is_file, why_no_file
 
 VIDEO_EXTENSIONS = (
@@ -112,7 +112,7 @@ def list_videos(root: Path, named: Collection[str] = ()) -> Listing:
         named: Keys of files that are videos whatever their ending.
 
     Raises:
-        LibraryError: ``root`` is missing, no folder, or can't be read.
+        LibraryUnreadableError: ``root`` is missing, no folder, or can't be read.
     """
     videos: list[VideoFile] = []
     unlisted: list[Unlisted] = []
@@ -120,9 +120,9 @@ def list_videos(root: Path, named: Collection[str] = ()) -> Listing:
     try:
         pending: list[_Folder] = [("", _scan(root), (_identity(root),))]
     except OSError as error:
-        raise LibraryError(
-            f"The library of videos {root.absolute()} can't be listed: {error.strerror}. "
-            "Set CLIP_ASSETS_VIDEOS to an existing folder that this user may read."
+        raise LibraryUnreadableError(
+            f"The folder of videos {root.absolute()} can't be listed: {error.strerror}. It has to be a folder that "
+            "this user may read."
         ) from error
     while pending:
         prefix, entries, ancestors = pending.pop()
@@ -196,14 +196,12 @@ def key_for(root: Path, path: Path) -> str:
     from elsewhere, or with ``..``, is resolved.
 
     Raises:
-        PartitionKeyError: ``path`` isn't below ``root``, or its relative path can't be a key.
+        OutsideLibraryError: ``path`` isn't below ``root``.
+        PartitionKeyError: Its relative path can't be a key.
     """
     relative = _relative_to(path.absolute(), root.absolute()) or _relative_to(path.resolve(), root.resolve())
     if relative is None:
-        raise PartitionKeyError(
-            f"{path.absolute()} is not in the library {root.absolute()}. Move or link it into the library, or set "
-            "CLIP_ASSETS_VIDEOS to a folder that contains it."
-        )
+        raise OutsideLibraryError(f"{path.absolute()} is not in the library {root.absolute()}.")
     key = relative.as_posix()
     validate_key(key)
     return key

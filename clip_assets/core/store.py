@@ -311,8 +311,7 @@ class Store:
                 raise ValueError(f"it belongs to {manifest.partition_key!r} of {manifest.asset}")
         except ValueError as error:
             raise ResultMissingError(
-                f"No whole result of {asset} is stored for {key!r}: {path} is no manifest of it, as {error}. "
-                f"Materialize {asset} for this partition."
+                f"No whole result of {asset} is stored for {key!r}: {path} is no manifest of it, as {error}."
             ) from error
         return manifest
 
@@ -345,8 +344,7 @@ class Store:
 
     def _corrupt(self, asset: str, key: str, problems: list[str]) -> ResultCorruptError:
         return ResultCorruptError(
-            f"The result of {asset} for {key!r} in {self.path(asset, key)} is damaged: {'; '.join(problems)}. "
-            f"Materialize {asset} for this partition again with force."
+            f"The result of {asset} for {key!r} in {self.path(asset, key)} is damaged: {'; '.join(problems)}."
         )
 
 

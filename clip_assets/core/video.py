@@ -162,9 +162,7 @@ def check_whole(video: VideoProbe) -> None:
         VideoDamagedError: It is cut off, or packets of it are broken or lost.
     """
     if video.damage:
-        raise VideoDamagedError(
-            f'{video.path}: {video.damage}; repair the file, or keep what decodes with on_damage="keep"'
-        )
+        raise VideoDamagedError(f"{video.path}: {video.damage}")
 
 
 def _decoder(name: str) -> Callable[..., VideoDecoder]:

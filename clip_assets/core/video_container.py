@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-REMEDY = "replace it with a whole copy of the video, or take it away"
-
 # Demuxers of the file types that the library registers, by which a file's content is told, whatever its name. Playlists
 # and scripts, which open other files, aren't among them, and neither are pictures and subtitles, as which FFmpeg would
 # read many a file that is no video. The last line's are streams without a container.
@@ -59,7 +57,7 @@ def open_video(
         streams = [stream for stream in video_streams(container) if _can_be_decoded(stream)]
         if not streams:
             lack = "FFmpeg has no decoder for its video" if video_streams(container) else "the file has no video stream"
-            raise VideoUnreadableError(f"{path}: {lack}; {REMEDY}")
+            raise VideoUnreadableError(f"{path}: {lack}")
         if stream_index is None:
             stream_index = streams[0].index if len(streams) == 1 else _shown_stream(path, timeout_seconds)
         yield container, next(stream for stream in streams if stream.index == stream_index)
@@ -82,7 +80,7 @@ def _opened(path: Path, timeout_seconds: float) -> Iterator[InputContainer]:
         raise VideoTimeoutError(f"{path}: opening took more than {timeout_seconds:g} s") from error
     except av.FFmpegError as error:
         reason = why_no_video(path) or f"FFmpeg can't read this as a video: {error.strerror}"
-        raise VideoUnreadableError(f"{path}: {reason}; {REMEDY}") from error
+        raise VideoUnreadableError(f"{path}: {reason}") from error
     with container:
         yield container
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from clip_assets.core.errors import DecoderRefusedError, VideoDamagedError, VideoTimeoutError
+from clip_assets.core.errors import DecoderFailedError, DecoderRefusedError, VideoTimeoutError
 from clip_assets.core.records import Crop
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ WORKER_COMMAND = (sys.executable, "-P", str(Path(__file__).with_name("video_deco
 REFUSED_CONTAINERS = ("mpegts", "mpeg", "avi")
 
 TIME_TOLERANCE_MS = 1.0
-
-WAY_OUT = "decode it with PyAV: set decoder=pyav, or CLIP_ASSETS_DECODER=pyav"
 
 
 class DecordDecoder:
@@ -82,7 +80,7 @@ class DecordDecoder:
     def _lose(self, place: int, reason: str) -> None:
         self.damage = f"{place} of the {len(self._indices)} frames asked for were decoded, then decord says: {reason}"
         if not self._keep:
-            raise VideoDamagedError(f"{self._probe.path}: {self.damage}; repair the file, or {WAY_OUT}")
+            raise DecoderFailedError(f"{self._probe.path}: {self.damage}")
 
 
 def _reason_to_refuse(probe: VideoProbe) -> str:
@@ -107,7 +105,7 @@ def _reason_to_refuse(probe: VideoProbe) -> str:
 
 
 def _refusal(probe: VideoProbe, reason: str) -> DecoderRefusedError:
-    return DecoderRefusedError(f"{probe.path}: {reason}; {WAY_OUT}")
+    return DecoderRefusedError(f"{probe.path}: {reason}")
 
 
 @contextmanager
@@ -163,9 +161,9 @@ class _Worker:
         with suppress(BrokenPipeError):  # what it didn't read any more
             self._input.close()
 
-    def _ended(self) -> VideoDamagedError:
+    def _ended(self) -> DecoderFailedError:
         code = self._process.wait()
-        return VideoDamagedError(f"{self._path}: decord's process ended with exit code {code}; {WAY_OUT}")
+        return DecoderFailedError(f"{self._path}: decord's process ended with exit code {code}")
 
     @contextmanager
     def _killed_in_time(self) -> Iterator[None]:
@@ -183,5 +181,5 @@ class _Worker:
             timer.cancel()
         if expired.is_set():
             raise VideoTimeoutError(
-                f"{self._path}: decord delivered no frame within {self._timeout_seconds:g} s and was stopped; {WAY_OUT}"
+                f"{self._path}: decord delivered no frame within {self._timeout_seconds:g} s and was stopped"
             )

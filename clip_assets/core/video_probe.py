@@ -11,7 +11,7 @@ import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.records import VideoProbe
-from clip_assets.core.video_container import NO_TIME_STAMPS, REMEDY, decoded_frames, open_video, video_streams
+from clip_assets.core.video_container import NO_TIME_STAMPS, decoded_frames, open_video, video_streams
 from clip_assets.core.video_damage import container_verdict
 from clip_assets.core.video_demux import NO_TIME, Demuxed, demux
 from clip_assets.core.video_header import read_header
@@ -53,7 +53,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
         if seen.is_encrypted:
             raise VideoUnreadableError(f"{path}: its video is encrypted; only a copy without encryption can be read")
         if seen.first_frame is None:
-            raise VideoUnreadableError(f"{path}: none of its {len(seen.pts)} frames can be decoded; {REMEDY}")
+            raise VideoUnreadableError(f"{path}: none of its {len(seen.pts)} frames can be decoded")
         failures = 0
         if _packets_tell_frames(seen, stream):
             ticks, keyframes = _times_of_packets(seen)
@@ -61,7 +61,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             ticks, failures = _times_by_decoding(path, timeout_seconds, stream.index)
             keyframes = _NONE
         if len(ticks) == 0:
-            raise VideoUnreadableError(f"{path}: none of its frames is ever on screen; {REMEDY}")
+            raise VideoUnreadableError(f"{path}: none of its frames is ever on screen")
         end = _end(stream, seen, ticks)
         rotation = clockwise_rotation(seen.first_frame)
         header = read_header(stream)

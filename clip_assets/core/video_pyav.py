@@ -105,5 +105,5 @@ class PyAVDecoder:
         if not self._keep:
             raise VideoDamagedError(
                 f"{self._probe.path}: {self._intact_count} of its {self._probe.frame_count} frames decoded, then "
-                f'{self._name(index)} didn\'t; repair the file, or keep what decodes with on_damage="keep"'
+                f"{self._name(index)} didn't"
             )

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clip_assets.core.classes import default_texts
+from clip_assets.advice import EXTRACT, explain
 from clip_assets.core.decoding import VideoJob
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.model import load_model
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
 from clip_assets.core.sampling import SAMPLING_VERSION, sample
 from clip_assets.core.video import probe
+from clip_assets.default_texts import default_texts
 from clip_assets.extract.files import read_arrays, write_result
 from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.printing import Predictions, array_lines, note, print_lines
@@ -98,7 +99,7 @@ class Extraction:
         for name, error in self.failed.items():
             if self._options.verbose:
                 note("".join(traceback.format_exception(error)).rstrip())
-            note(f"failed: {name}: {' '.join(str(error).split()) or type(error).__name__}")
+            note(f"failed: {name}: {' '.join(explain(error, EXTRACT).split()) or type(error).__name__}")
 
     def _load_models(self) -> list[ClipModel]:
         """A replica for each device."""

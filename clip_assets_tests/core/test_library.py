@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clip_assets.core import library
-from clip_assets.core.errors import LibraryError, PartitionKeyError, VideoUnreadableError
+from clip_assets.core.errors import LibraryUnreadableError, OutsideLibraryError, PartitionKeyError, VideoUnreadableError
 from clip_assets.core.library import (
     FINGERPRINT_BYTES,
     MAX_KEY_BYTES,
@@ -185,7 +185,7 @@ def test_names_that_cannot_be_keys_are_told(tmp_path: Path):
 @pytest.mark.parametrize("name", ["missing", "file.mp4"])
 def test_a_root_that_is_no_folder_is_an_error_and_not_an_empty_library(tmp_path: Path, name: str):
     make(tmp_path, "file.mp4")
-    with pytest.raises(LibraryError, match=r"can't be listed.*CLIP_ASSETS_VIDEOS"):
+    with pytest.raises(LibraryUnreadableError, match=r"can't be listed.*has to be a folder"):
         list_videos(tmp_path / name)
 
 
@@ -258,7 +258,7 @@ def test_relative_roots_and_paths_give_keys(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("path", ["other/a.mp4", "videos/../other/a.mp4", "videos-2/a.mp4", "videos"])
 def test_a_path_outside_of_the_library_has_no_key(tmp_path: Path, path: str):
     make(tmp_path, "videos/a.mp4")
-    with pytest.raises(PartitionKeyError, match="is not in the library"):
+    with pytest.raises(OutsideLibraryError, match="is not in the library"):
         key_for(tmp_path / "videos", tmp_path / path)
 
 
@@ -277,7 +277,7 @@ def test_a_linked_folder_of_the_library_gives_keys_and_a_link_into_it_is_resolve
 def test_dots_after_a_link_lead_where_the_file_system_leads(tmp_path: Path):
     make(tmp_path, "disk/a.mp4", "disk/sub/x.mp4", "videos/a.mp4")
     (tmp_path / "videos/linked").symlink_to(tmp_path / "disk/sub")
-    with pytest.raises(PartitionKeyError, match="is not in the library"):
+    with pytest.raises(OutsideLibraryError, match="is not in the library"):
         key_for(tmp_path / "videos", tmp_path / "videos/linked/../a.mp4")  # disk/a.mp4, not videos/a.mp4
 
 

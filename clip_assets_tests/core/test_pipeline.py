@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -20,7 +21,7 @@ from clip_assets.core import decoding
 from clip_assets.core.decoding import VIDEOS_AHEAD, DecodingThreads, PipelineOptions, Prepared, VideoJob
 from clip_assets.core.errors import SamplingError, VideoDamagedError, VideoUnreadableError
 from clip_assets.core.model import ClipModel, load_model
-from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
+from clip_assets.core.pipeline import THREADS_PER_REPLICA, Extracted, ExtractionFailed, extract_features
 from clip_assets.core.preprocess import Preprocess
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.sampling import Sampling, sample
@@ -313,27 +314,45 @@ def test_jobs_that_cannot_be_drawn_end_the_work_with_their_error(model: ClipMode
     assert_no_threads()
 
 
-def test_closing_the_results_stops_all_threads_within_a_second(model: ClipModel, clip: Path) -> None:
-    results = extract_features((job(clip) for _ in range(1000)), [model], PipelineOptions(videos_at_once=2))
+def test_closing_the_results_stops_all_threads_though_videos_are_left(model: ClipModel, clip: Path) -> None:
+    left = iter(range(1000))
+    single = job(clip)
+    results = extract_features((single for _ in left), [model], PipelineOptions(videos_at_once=2))
     next(results)
-    began = time.perf_counter()
     results.close()
-    assert time.perf_counter() - began < 1.0
     assert_no_threads()
+    assert next(left) <= VIDEOS_AHEAD + 2
 
 
-def test_closing_the_results_does_not_wait_for_the_batches_that_have_not_begun(model: ClipModel, clip: Path) -> None:
-    class Slow(CountingModel):
+def test_closing_the_results_does_not_encode_the_batches_that_have_not_begun(
+    model: ClipModel, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Semaphore(0)
+    gate = threading.Event()
+    calls = itertools.count()
+
+    class Gated(CountingModel):
         def encode_images(self, batch: torch.Tensor) -> torch.Tensor:
-            time.sleep(0.2)
+            is_first = next(calls) == 0
+            begun.release()
+            assert is_first or gate.wait(30)
             return super().encode_images(batch)
 
-    first = job(clip, "first", Sampling(extraction_total=1))
-    results = extract_features([first, *[job(clip)] * 50], [Slow(model)], PipelineOptions(batch_size=1))
+    shutdown = ThreadPoolExecutor.shutdown
+
+    def open_the_gate_and_shut_down(pool: ThreadPoolExecutor, **options: bool) -> None:
+        shutdown(pool, **{**options, "wait": False})
+        gate.set()
+        shutdown(pool)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", open_the_gate_and_shut_down)
+    single = job(clip, sampling=Sampling(extraction_total=1))
+    results = extract_features([single] * 50, [Gated(model)], PipelineOptions(batch_size=1))
     next(results)
-    began = time.perf_counter()
+    for _ in range(1 + THREADS_PER_REPLICA):
+        assert begun.acquire(timeout=30)
     results.close()
-    assert time.perf_counter() - began < 1.0
+    assert next(calls) == 1 + THREADS_PER_REPLICA, "the first, and those under way"
     assert_no_threads()
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ import numpy as np
 import pytest
 
 from clip_assets.core import video_decord
-from clip_assets.core.errors import DecoderRefusedError, VideoDamagedError, VideoTimeoutError
-from clip_assets.core.video import decode
+from clip_assets.core.errors import DecoderFailedError, DecoderRefusedError, VideoTimeoutError
+from clip_assets.core.video import decode, probe
 from clip_assets_tests import corpus
 from clip_assets_tests.corpus import Clip
 
@@ -72,11 +74,11 @@ def test_both_decoders_agree_on_indices_and_pictures(name: str, tmp_path: Path) 
 
 @needs_decord
 @pytest.mark.parametrize("name", REFUSED)
-def test_decord_refuses_what_it_gets_wrong_and_names_pyav(name: str, tmp_path: Path) -> None:
+def test_decord_refuses_what_it_gets_wrong_with_the_reason(name: str, tmp_path: Path) -> None:
     writer, reason = REFUSED[name]
     clip = writer(tmp_path / name)
     with (
-        pytest.raises(DecoderRefusedError, match=f"{reason}.*CLIP_ASSETS_DECODER=pyav"),
+        pytest.raises(DecoderRefusedError, match=reason),
         decode(clip.path, np.array([0]), decoder="decord") as frames,
     ):
         next(frames)
@@ -95,19 +97,20 @@ def test_decord_refuses_a_file_whose_frames_or_times_it_tells_otherwise(
         next(frames)
 
 
-def test_decord_not_installed_names_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decord_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = corpus.constant_rate(tmp_path / "constant.mp4")
     monkeypatch.setattr(video_decord, "find_spec", lambda name: None)
-    with pytest.raises(DecoderRefusedError, match=r"isn't installed.*CLIP_ASSETS_DECODER=pyav"):
+    with pytest.raises(DecoderRefusedError, match="isn't installed"):
         decode(clip.path, np.array([0]), decoder="decord")
 
 
 @needs_decord
 def test_decord_fails_on_a_corrupt_packet_instead_of_repeating_a_frame(tmp_path: Path) -> None:
     clip = corpus.corrupt_packet(tmp_path / "corrupt.mp4")
+    unnoticed = replace(probe(clip.path), damage="")
     with (
-        pytest.raises((VideoDamagedError, DecoderRefusedError)),
-        decode(clip.path, np.arange(30), decoder="decord", timeout_seconds=20) as frames,
+        pytest.raises(DecoderFailedError, match="of the 30 frames asked for were decoded, then decord says"),
+        decode(unnoticed, np.arange(30), decoder="decord", timeout_seconds=20) as frames,
     ):
         list(frames)
 
@@ -139,14 +142,12 @@ def test_a_decoder_that_hangs_is_killed_in_time(
 ) -> None:
     clip = corpus.constant_rate(tmp_path / "constant.mp4")
     monkeypatch.setattr(video_decord, "find_spec", lambda name: True)
-    begin = time.monotonic()
     with (
         pytest.raises(VideoTimeoutError, match=r"within 0\.5 s"),
         decode(clip.path, np.array([0]), decoder="decord", timeout_seconds=0.5) as frames,
     ):
         next(frames)
-    assert time.monotonic() - begin < 5
-    assert started[0].poll() is not None
+    assert started[0].poll() == -signal.SIGKILL, "by itself it would end after ten minutes"
 
 
 DIES_AT_ONCE = "import os; os._exit(3)"
@@ -166,7 +167,7 @@ def test_a_decoder_that_dies_fails_its_video(script: str, tmp_path: Path, monkey
     monkeypatch.setattr(video_decord, "find_spec", lambda name: True)
     monkeypatch.setattr(video_decord, "WORKER_COMMAND", (sys.executable, "-c", script))
     with (
-        pytest.raises(VideoDamagedError, match=r"ended with exit code 3.*CLIP_ASSETS_DECODER=pyav"),
+        pytest.raises(DecoderFailedError, match="ended with exit code 3"),
         decode(clip.path, np.array([0]), decoder="decord") as frames,
     ):
         next(frames)

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
@@ -267,6 +268,18 @@ def test_a_missing_video_fails_alone_when_printing_too(extract: Extract) -> None
     assert outcome.out.count("clip\n[[") == 1
     assert "failed: gone.mp4: " in outcome.err
     assert "Traceback (most recent" in extract("extraction_total=1", "gone.mp4", "--verbose").err
+
+
+@pytest.mark.parametrize(
+    ("make", "said"), [(corpus.corrupt_packet, "on_damage=keep"), (corpus.text_file, "leave it out")]
+)
+def test_a_failure_says_the_way_out_of_this_command(
+    workdir: Path, extract: Extract, make: Callable[[Path], object], said: str
+) -> None:
+    make(workdir / "broken.mp4")
+    err = extract("broken.mp4").err
+    assert re.search(rf"^failed: broken\.mp4: .*{said}", err, re.MULTILINE), err
+    assert "CLIP_ASSETS" not in err
 
 
 def test_a_disk_that_takes_no_files_fails_each_video_with_the_reason(extract: Extract) -> None:

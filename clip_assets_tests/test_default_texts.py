@@ -1,4 +1,4 @@
-from clip_assets.core.classes import default_texts, kinetics400_classes
+from clip_assets.default_texts import default_texts, kinetics400_classes
 from clip_assets.demo import demo_sentences
 
 

@@ -1,4 +1,4 @@
-"""The class names that make the default sentences."""
+"""The sentences that are matched when none are asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clip_assets.demo import demo_sentences
 @cache
 def kinetics400_classes() -> tuple[str, ...]:
     """The 400 class names of Kinetics-400, in its labels' order (alphabetical)."""
-    return tuple((files("clip_assets.core") / "kinetics400.txt").read_text(encoding="utf-8").splitlines())
+    return tuple((files("clip_assets") / "kinetics400.txt").read_text(encoding="utf-8").splitlines())
 
 
 def default_texts(model_name: str) -> tuple[str, ...]:
