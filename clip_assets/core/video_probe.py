@@ -175,7 +175,7 @@ def _end(stream: VideoStream, seen: Demuxed, ticks: NDArray[np.int64]) -> int:
     last_end = seen.ends.get(stream.index, last)
     gap = (last - int(ticks[0])) // (len(ticks) - 1) if len(ticks) > 1 else 0
     if not seen.all_are_pictures and seen.first_frame is not None and seen.first_frame.interlaced_frame:
-        return max(last_end, last + gap)  # where packets have decoding times only, `last` is that of a second field
+        return last + gap if gap else last_end  # packets are fields, whose times and durations containers tell badly
     if stream.duration is not None:
         stated = (stream.start_time or 0) + stream.duration
         if last < stated <= max(last_end, last + 2 * gap):
