@@ -10,16 +10,15 @@ import numpy as np
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.library import path_for
 from clip_assets.core.pictures.kept import SHEET_NAME, kept_frames
+from clip_assets.core.pictures.sheets import thumbnails
 from clip_assets.core.search.ask import StoredRows
-from clip_assets.core.video import decode
+from clip_assets.core.video import probe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from clip_assets.core.search.search import Found
     from clip_assets.core.store import Store
-
-_SIDE = (160, 160)
 
 
 def thumbnail_of(found: Found, store: Store, videos: Path) -> Image:
@@ -29,8 +28,6 @@ def thumbnail_of(found: Found, store: Store, videos: Path) -> Image:
         StoreError: What is stored can't be read.
         VideoError: No picture is stored, and the video can't be read.
     """
-    from PIL import Image
-
     manifest = StoredRows(store).manifest(found.video)
     (indices,) = store.rows(manifest, "indices", [(found.first_row, found.last_row + 1)])
     best = int(indices[found.best_row - found.first_row])
@@ -39,9 +36,7 @@ def thumbnail_of(found: Found, store: Store, videos: Path) -> Image:
     inside = [index for index in indices.tolist() if index in kept]
     if inside:
         return kept[min(inside, key=lambda index: abs(index - best))]
-    with decode(path_for(videos, found.video.key), np.array([best])) as frames:
-        for frame in frames:
-            picture = Image.fromarray(frame.rgb)
-            picture.thumbnail(_SIDE)
-            return picture
+    made = thumbnails(probe(path_for(videos, found.video.key)), np.array([best]))
+    if best in made:
+        return made[best]
     raise VideoUnreadableError(f"Frame {best} of {found.video.key} doesn't decode.")
