@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clip_assets.core.errors import VideoTimeoutError, VideoUnreadableError
 from clip_assets.core.regular_files import check_is_file
+from clip_assets.core.video_clock import Clock
 from clip_assets.core.video_sniff import why_no_video
 
 if TYPE_CHECKING:
@@ -27,9 +28,8 @@ DEMUXERS = (
 )
 
 
-# Flags of formats (libavformat/avformat.h).
+# A format's flag (AVFMT_NOTIMESTAMPS, libavformat/avformat.h).
 NO_TIME_STAMPS = 0x0080
-CLOCK_MAY_JUMP = 0x0200
 
 
 # What ffmpeg adds to the pixels of a stream that its container marks as default (`fftools/ffmpeg_mux_init.c`,
@@ -147,7 +147,7 @@ def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[A
 
 
 def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | None]:
-    """Frames from where the container stands to its end, in the decoder's order; None for each error on the way.
+    """Frames of a container that was just opened, in the decoder's order, on one time line; None for each error.
 
     Raises:
         VideoTimeoutError: A read took longer than the container was opened with.
@@ -155,8 +155,11 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[V
     import av
 
     try:
-        for packet in packets_of(container, stream):
-            yield from decode_packet(stream, packet)
+        clock = Clock(container, stream)
+        for packet in packets_of(container):
+            clock.set_right(packet)
+            if packet.stream_index == stream.index:
+                yield from decode_packet(stream, packet)
     except av.FFmpegError:
         yield None
     yield from decode_packet(stream, None)

@@ -7,7 +7,6 @@ end wasn't found: muxers count what never was, and leave them when a file is edi
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,18 +137,19 @@ def _missing_by_duration(
 
 def _missing_by_numbers(stream: VideoStream, seen: Demuxed, account: Account) -> str:
     """What the container's numbering shows to be missing, where the times have a gap as well."""
-    if not _has_gap(seen.dts, float(stream.time_base or 0)):
+    if not _has_gap(seen, float(stream.time_base or 0)):
         return ""
     if seen.corrupt and (account.damage or account.gap):
         return f"packets are missing: {seen.corrupt} of {len(seen.pts)} are marked as corrupt, and frames are left out"
     return account.gap
 
 
-def _has_gap(dts: array[int], tick_seconds: float) -> bool:
-    steps = np.diff(dts)
+def _has_gap(seen: Demuxed, tick_seconds: float) -> bool:
+    steps = np.diff(seen.dts)
     if len(steps) == 0:
         return False
-    return bool(np.any((steps >= 2 * np.median(steps)) & (steps * tick_seconds < CLOCK_JUMP_SECONDS)))
+    on_one_clock = (np.diff(seen.dts_jumps) == 0) & (steps * tick_seconds < CLOCK_JUMP_SECONDS)
+    return bool(np.any(on_one_clock & (steps >= 2 * np.median(steps))))
 
 
 def _broken(seen: Demuxed, name: str, frame_count: int, failures: int) -> str:

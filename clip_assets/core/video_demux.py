@@ -6,6 +6,7 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from clip_assets.core.video_clock import Clock
 from clip_assets.core.video_container import packets_of
 from clip_assets.core.video_nal import NalFormat
 from clip_assets.core.video_pictures import IsOnePicture, one_picture_test
@@ -29,6 +30,7 @@ class Demuxed:
     Attributes:
         pts: Of each packet that isn't discarded, in decoding order; NO_TIME where the container has none.
         dts: Decoding time of every packet that has one.
+        dts_jumps: For each of them, how often the clock had been set anew by then.
         key_pts: Of those marked as key frames.
         discarded: Number of packets that are decoded and never shown.
         corrupt: Number of packets marked as corrupt by the demuxer.
@@ -39,11 +41,13 @@ class Demuxed:
         first_frame: The first that could be decoded.
         ends: When the last packet of each stream ends, by the stream's index.
         places: Of Matroska, where each packet of any stream ends in the file, in bytes, in the order of reading.
+        clock_jumps: How often the container's clock was set anew; all times are on one time line.
         error: Why reading broke off; empty when it reached the end.
     """
 
     pts: array[int] = field(default_factory=lambda: array("q"))
     dts: array[int] = field(default_factory=lambda: array("q"))
+    dts_jumps: array[int] = field(default_factory=lambda: array("q"))
     key_pts: array[int] = field(default_factory=lambda: array("q"))
     discarded: int = 0
     corrupt: int = 0
@@ -54,6 +58,7 @@ class Demuxed:
     first_frame: VideoFrame | None = None
     ends: dict[int, int] = field(default_factory=dict)
     places: array[int] = field(default_factory=lambda: array("q"))
+    clock_jumps: int = 0
     error: str = ""
 
 
@@ -71,8 +76,11 @@ def demux(container: InputContainer, stream: VideoStream) -> Demuxed:
     is_matroska = container.format.name == "matroska,webm"
     is_picture = one_picture_test(stream.codec_context)
     seen = Demuxed(is_encrypted="enc_key_id" in stream.metadata)  # so FFmpeg tells of Matroska's ContentEncryption
+    clock = Clock(container, stream)
     try:
         for packet in packets_of(container):
+            clock.set_right(packet)
+            seen.clock_jumps = clock.jumps
             _note_end(seen, packet)
             if is_matroska and packet.pos is not None:
                 seen.places.append(packet.pos + packet.size)
@@ -99,6 +107,7 @@ def _note(seen: Demuxed, packet: Packet[VideoStream], nal: NalFormat, is_picture
         seen.starts_with_key = packet.is_keyframe
     if packet.dts is not None:
         seen.dts.append(packet.dts)
+        seen.dts_jumps.append(seen.clock_jumps)
     if packet.is_discard:
         seen.discarded += 1
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,13 @@ import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.records import VideoProbe
+from clip_assets.core.video_clock import CLOCK_MAY_JUMP
 from clip_assets.core.video_container import NO_TIME_STAMPS, decoded_frames, open_video, video_streams
 from clip_assets.core.video_damage import container_verdict
 from clip_assets.core.video_demux import NO_TIME, Demuxed, demux
 from clip_assets.core.video_header import read_header
 from clip_assets.core.video_rgb import Upright, clockwise_rotation, colour_matrix
+from clip_assets.core.video_ticks import ascending, divided
 from clip_assets.core.video_tone import CURVE, hdr_transfer
 
 if TYPE_CHECKING:
@@ -54,15 +55,16 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             raise VideoUnreadableError(f"{path}: its video is encrypted; only a copy without encryption can be read")
         if seen.first_frame is None:
             raise VideoUnreadableError(f"{path}: none of its {len(seen.pts)} frames can be decoded")
-        failures = 0
+        parts, failures = 1, 0
         if _packets_tell_frames(seen, stream):
             ticks, keyframes = _times_of_packets(seen)
         else:
-            ticks, failures = _times_by_decoding(path, timeout_seconds, stream.index)
+            ticks, parts, failures = _times_by_decoding(path, timeout_seconds, stream.index)
             keyframes = _NONE
         if len(ticks) == 0:
             raise VideoUnreadableError(f"{path}: none of its frames is ever on screen")
-        end = _end(stream, seen, ticks)
+        end = _end(stream, seen, ticks) if parts == 1 else _end_of_parts(stream, seen, ticks, parts)
+        packets_end = parts * seen.ends[stream.index] if stream.index in seen.ends else end
         rotation = clockwise_rotation(seen.first_frame)
         header = read_header(stream)
         if header.dolby_vision_profile == DOLBY_COLOURS_PROFILE:
@@ -70,7 +72,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
                 f"{path}: its colours are Dolby Vision's own (profile 5), which FFmpeg can't show"
             )
         shown = Upright(header.crop)(seen.first_frame)
-        time_base = Fraction(stream.time_base or 0)
+        time_base = Fraction(stream.time_base or 0) / parts
         verdict = container_verdict(path, container, stream, seen, len(ticks), failures)
         return VideoProbe(
             path=path,
@@ -81,7 +83,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
             rotation=rotation,
             pts=ticks - ticks[0],
             end_pts=end - int(ticks[0]),
-            packets_end_pts=max(seen.ends.get(stream.index, end), int(ticks[-1]) + 1) - int(ticks[0]),
+            packets_end_pts=max(packets_end, int(ticks[-1]) + 1) - int(ticks[0]),
             start_pts=int(ticks[0]),
             time_base=time_base,
             fps=_average_fps(stream, len(ticks), (end - int(ticks[0])) * time_base),
@@ -118,6 +120,8 @@ def _packets_tell_frames(seen: Demuxed, stream: VideoStream) -> bool:
     times = np.unique(np.asarray(seen.pts))
     if NO_TIME in times or len(times) < len(seen.pts) or np.any(np.diff(seen.dts) < 0):
         return False
+    if seen.clock_jumps:
+        return False  # time stamps repeat, and pictures beside a joint may refer to what isn't there
     if not seen.all_are_pictures or not seen.starts_with_key or stream.codec_context.name == "vp8":
         return False  # VP8 keeps hidden frames in packets of their own
     if seen.discarded == 0 and times[0] < seen.key_pts[0]:
@@ -131,8 +135,8 @@ def _times_of_packets(seen: Demuxed) -> tuple[NDArray[np.int64], NDArray[np.int6
     return ticks, np.searchsorted(ticks, np.unique(seen.key_pts)).astype(np.int64)
 
 
-def _times_by_decoding(path: Path, timeout_seconds: float, stream_index: int) -> tuple[NDArray[np.int64], int]:
-    """Times of the frames as they come out, and how often decoding failed from the first frame on.
+def _times_by_decoding(path: Path, timeout_seconds: float, stream_index: int) -> tuple[NDArray[np.int64], int, int]:
+    """Times of the frames as they come out, in how many parts of a tick, and how often decoding failed after the first.
 
     A frame's time is its presentation time, else its decoding time, else the end of the one before.
     """
@@ -141,6 +145,7 @@ def _times_by_decoding(path: Path, timeout_seconds: float, stream_index: int) ->
     following = 0
     with open_video(path, timeout_seconds, stream_index) as (container, stream):
         stream.thread_type = "AUTO"
+        can_be_set_anew = not container.format.flags & CLOCK_MAY_JUMP
         step = round(1 / (Fraction(stream.average_rate or 25) * Fraction(stream.time_base or 1)))
         for frame in decoded_frames(container, stream):
             failures += bool(ticks) if frame is None else frame.is_corrupt
@@ -148,18 +153,8 @@ def _times_by_decoding(path: Path, timeout_seconds: float, stream_index: int) ->
                 times = (time for time in (frame.pts, frame.dts) if time is not None)
                 ticks.append(next(times, following))
                 following = ticks[-1] + (frame.duration or step)
-    return _ascending(ticks, step), failures
-
-
-def _ascending(ticks: list[int], step: int) -> NDArray[np.int64]:
-    """Times made to ascend: one that repeats comes a tick later; where they jump back, the clock was set anew."""
-    ascending = ticks[:1]
-    shift = 0
-    for before, tick in pairwise(ticks):
-        if tick < before - step:
-            shift = ascending[-1] + step - tick
-        ascending.append(max(tick + shift, ascending[-1] + 1))
-    return np.array(ascending, dtype=np.int64)
+    fine, parts = divided(ticks)
+    return (fine if parts > 1 else ascending(ticks, step if can_be_set_anew else None)), parts, failures
 
 
 def _behind_gaps(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -183,6 +178,14 @@ def _end(stream: VideoStream, seen: Demuxed, ticks: NDArray[np.int64]) -> int:
     if last_end > last:
         return last_end
     return last + max(gap, 1)
+
+
+def _end_of_parts(stream: VideoStream, seen: Demuxed, ticks: NDArray[np.int64], parts: int) -> int:
+    """The same where ticks are divided into parts: a guess, or the last packet's end if that is a tick later."""
+    last = int(ticks[-1])
+    packets_end = seen.ends.get(stream.index, 0) * parts
+    guess = last + max((last - int(ticks[0])) // (len(ticks) - 1), 1)
+    return packets_end if packets_end > guess + parts else guess
 
 
 def _average_fps(stream: VideoStream, count: int, seconds: Fraction) -> float:

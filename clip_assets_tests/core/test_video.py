@@ -16,7 +16,7 @@ from clip_assets.core import video, video_pyav
 from clip_assets.core.errors import SettingsError, VideoDamagedError, VideoUnreadableError
 from clip_assets.core.video import decode, probe
 from clip_assets.core.video_run import Run
-from clip_assets_tests import corpus, corpus_shown
+from clip_assets_tests import corpus, corpus_shown, corpus_times
 from clip_assets_tests.core.test_video_container import is_open
 from clip_assets_tests.corpus import Clip, read_number
 
@@ -75,6 +75,9 @@ WHOLE: dict[str, Writer] = {
     "joined_late.ts": corpus.joined_late,
     "joined_late.mkv": corpus.joined_late,
     "clock_reset.ts": corpus.clock_reset,
+    "clock_jumps.ts": partial(corpus_times.joined, starts=[0, 3600]),
+    "clock_jumps.mpg": partial(corpus_times.joined, starts=[3600, 0], recipe=corpus_times.MPEG2),
+    "fast.mkv": corpus_times.fast,
     "bare_h264.mp4": corpus.bare_h264,
     "bare_60_fps.h264": partial(corpus.bare_h264, rate=60, b_frames=True),
     "bare_hevc.hevc": corpus.bare_hevc,
@@ -170,7 +173,7 @@ def test_skipping_to_key_frames_gives_the_same_pictures(
 # Frames can't be told by their times, or key frames aren't whole pictures: everything is decoded.
 UNSKIPPABLE = {
     *(name for name in WHOLE if name.endswith((".avi", ".mpg", ".m2v", ".h264", ".hevc"))),
-    "bare_h264.mp4",
+    *("bare_h264.mp4", "clock_jumps.ts", "fast.mkv"),
     *("intra_refresh.mp4", "intra_refresh.ts", "vp8.webm", "interlaced.ts"),
     *("joined_late.ts", "joined_late.mkv", "clock_reset.ts"),
 }

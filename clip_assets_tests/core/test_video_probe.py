@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from clip_assets.core.video import probe
-from clip_assets.core.video_probe import _ascending
+from clip_assets.core.video_ticks import ascending
 from clip_assets_tests import corpus
 
 
 @pytest.mark.parametrize(
-    ("ticks", "ascending"),
+    ("ticks", "made"),
     [
         ([0, 40, 80], [0, 40, 80]),
         ([0, 40, 40, 80], [0, 40, 41, 80]),
@@ -25,8 +25,8 @@ from clip_assets_tests import corpus
     ],
     ids=["as they are", "repeated", "repeated twice", "clock set anew", "single", "none"],
 )
-def test_times_are_made_to_ascend(ticks: list[int], ascending: list[int]) -> None:
-    assert _ascending(ticks, step=40).tolist() == ascending
+def test_times_are_made_to_ascend(ticks: list[int], made: list[int]) -> None:
+    assert ascending(ticks, step=40).tolist() == made
 
 
 def test_an_edit_list_shows_in_the_probe(tmp_path: Path) -> None:
