@@ -20,6 +20,7 @@ from clip_assets.core.soundness import (
     frame_findings,
     longest_identical_stretch,
     match_findings,
+    shot_findings,
 )
 from clip_assets.core.video import decode
 from clip_assets.io_managers import StoredResults
@@ -77,6 +78,18 @@ def features_are_sound(
 
 
 @dg.asset_check(
+    asset="shots",
+    additional_ins={"clip_features": dg.AssetIn("clip_features")},
+    partitions_def=videos_partitions,
+    description="Each sample is in one shot, in order; a shot's mean is that of its samples, and the video's vector "
+    "that of all.",
+)
+def shots_are_sound(shots: StoredResults, clip_features: StoredResults) -> dg.AssetCheckResult:
+    """Check the shots."""
+    return _evaluate(shots, lambda key: shot_findings(shots[key], clip_features[key]))
+
+
+@dg.asset_check(
     asset="text_match",
     partitions_def=videos_partitions,
     description="Each row of probabilities sums to one; the columns are the sentences that were asked for.",
@@ -86,7 +99,7 @@ def probabilities_are_sound(text_match: StoredResults) -> dg.AssetCheckResult:
     return _evaluate(text_match, lambda key: match_findings(text_match[key], text_match.parameters(key)))
 
 
-CHECKS = [frames_follow_sampling, features_are_sound, probabilities_are_sound]
+CHECKS = [frames_follow_sampling, features_are_sound, shots_are_sound, probabilities_are_sound]
 
 
 def _is_the_same(key: str, library: VideoLibrary, source: str) -> bool:

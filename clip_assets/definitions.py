@@ -4,6 +4,7 @@ import dagster as dg
 
 from clip_assets.assets.clip_features import build_clip_features
 from clip_assets.assets.frame_indices import build_frame_indices
+from clip_assets.assets.shots import build_shots
 from clip_assets.assets.text_match import build_text_match
 from clip_assets.assets.video import video
 from clip_assets.checks import CHECKS
@@ -22,7 +23,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     versions = code_versions(settings)
     assets = dg.map_asset_specs(
         lambda spec: spec.replace_attributes(code_version=versions[spec.key.to_user_string()]),
-        [build_frame_indices(settings), build_clip_features(settings), build_text_match(settings)],
+        [build(settings) for build in (build_frame_indices, build_clip_features, build_shots, build_text_match)],
     )
     # At launch, so that a run's own configuration of it reaches the model too.
     gpu = GPUResource.configure_at_launch(

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from clip_assets.summaries import FeatureSummary, FrameSummary, MatchSummary
+from clip_assets.summaries import FeatureSummary, FrameSummary, MatchSummary, ShotSummary
 
 Rows = list[Sequence[Any]]
 
 FACT_COLUMNS = {"property": "string", "value": "string"}
 SPEED_COLUMNS = {"stage": "string", "seconds": "float, spent in it", "frames_per_second": "float"}
+SHOT_COLUMNS = {"from_seconds": "float", "to_seconds": "float", "samples": "int"}
 LINE_COLUMNS = {
     "sentence": "string, one of the strongest",
     "over_time": "string, its probability from start to end, 0 to 1",
@@ -84,6 +85,11 @@ def speed_rows(summary: FeatureSummary) -> Rows:
     }
     frames = summary.frames or 0
     return [(stage, round(spent, 3), round(frames / spent, 1)) for stage, spent in stages.items() if spent]
+
+
+def shot_rows(summary: ShotSummary) -> Rows:
+    """From and to in seconds, and the number of samples, of the first shots."""
+    return [(round(s.from_ms / 1000, 3), round(s.to_ms / 1000, 3), s.rows) for s in summary.stretches]
 
 
 def stretch_rows(summary: MatchSummary) -> Rows:

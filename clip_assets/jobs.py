@@ -6,7 +6,7 @@ import dagster as dg
 TAGS = {"dagster/max_runtime": str(24 * 60 * 60)}
 
 JOB_ASSETS = {
-    "extract_clip_features": ("frame_indices", "clip_features", "text_match"),
+    "extract_clip_features": ("frame_indices", "clip_features", "shots", "text_match"),
     "match_texts": ("text_match",),
 }
 """The assets of each job, by its name."""
@@ -14,7 +14,7 @@ JOB_ASSETS = {
 extract_clip_features = dg.define_asset_job(
     "extract_clip_features",
     selection=list(JOB_ASSETS["extract_clip_features"]),
-    description="Everything for a video: frame indices, CLIP features, text matches.",
+    description="Everything for a video: frame indices, CLIP features, shots, text matches.",
     tags=TAGS,
 )
 

@@ -22,6 +22,7 @@ from clip_assets.core.manifest import Manifest
 from clip_assets.core.matching import text_parameters
 from clip_assets.core.records import ClipFeatures, FrameIndices
 from clip_assets.core.sampling import SAMPLING_VERSION, Sampling
+from clip_assets.core.shots import shot_parameters
 from clip_assets.core.store import Store
 from clip_assets.core.store_formats import encode_record
 from clip_assets.core.weights import model_sha256
@@ -144,6 +145,7 @@ def code_versions(settings: Settings) -> dict[str, str]:
     wanted = {
         "frame_indices": sampled,
         "clip_features": features,
+        "shots": shot_parameters(features),
         "text_match": match_parameters(features, wanted_texts(settings)),
     }
     return {asset: digest(_known(parameters))[:12] for asset, parameters in wanted.items()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clip_assets import facts
 from clip_assets.core.errors import ResultMissingError
 from clip_assets.core.records import RECORD_TYPES
-from clip_assets.summaries import FeatureSummary, FrameSummary, MatchSummary
+from clip_assets.summaries import FeatureSummary, FrameSummary, MatchSummary, ShotSummary
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -127,7 +127,19 @@ def _describe_match(stored: Mapping[str, Any]) -> tuple[str, list[Table]]:
     ]
 
 
-_DESCRIBE = {"frame_indices": _describe_frames, "clip_features": _describe_features, "text_match": _describe_match}
+def _describe_shots(stored: Mapping[str, Any]) -> tuple[str, list[Table]]:
+    summary = ShotSummary.read(stored)
+    more = (summary.shots or 0) - len(summary.stretches)
+    note = f"The first {len(summary.stretches)} of {summary.shots} shots." if more > 0 else ""
+    return note, [Table(list(facts.SHOT_COLUMNS), facts.shot_rows(summary))]
+
+
+_DESCRIBE = {
+    "frame_indices": _describe_frames,
+    "clip_features": _describe_features,
+    "shots": _describe_shots,
+    "text_match": _describe_match,
+}
 """The line and the tables that tell an asset's stored summary."""
 
 

@@ -15,6 +15,7 @@ from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.library import fingerprint, path_for
 from clip_assets.core.manifest import Manifest
 from clip_assets.core.records import RECORD_TYPES
+from clip_assets.core.shots import shot_parameters
 from clip_assets.core.store import Store
 from clip_assets.parameters import (
     Unknown,
@@ -71,6 +72,7 @@ def partition_states(
         wanted = {
             "frame_indices": frames,
             "clip_features": features,
+            "shots": shot_parameters(features),
             "text_match": match_parameters(features, texts),
         }
         yield (

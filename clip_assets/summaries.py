@@ -7,7 +7,7 @@ means unknown, and the others are left out. So every manifest is shown, whicheve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -131,6 +131,26 @@ class FeatureSummary(Summary):
     norms: tuple[float, float, float] | None = None
     change: str | None = None
     cuts_seconds: tuple[float, ...] | None = None
+
+
+class ShotStretch(NamedTuple):
+    """A shot, for people: from and to in ms, and how many samples it has."""
+
+    from_ms: float
+    to_ms: float
+    rows: int
+
+
+class ShotSummary(Summary):
+    """Of `Shots`.
+
+    Attributes:
+        shots: Number of shots.
+        stretches: The first of them.
+    """
+
+    shots: int | None = None
+    stretches: tuple[ShotStretch, ...] = ()
 
 
 class MatchSummary(Summary):

@@ -15,7 +15,7 @@ from clip_assets.resources import _load_once
 from clip_assets.settings import Settings
 from clip_assets_tests.checkpoints import random_vit
 
-ASSETS = ["frame_indices", "clip_features", "text_match"]
+ASSETS = ["frame_indices", "clip_features", "shots", "text_match"]
 
 
 @dataclass

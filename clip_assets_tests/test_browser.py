@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 PICTURES = {
     "frame_indices": ["contact_sheet"],
     "clip_features": ["self_similarity", "change"],
+    "shots": ["typical_frames"],
     "text_match": ["probabilities", "best_frames"],
 }
 CLIPS = ["shapes.mp4", "rotated.mp4", "variable_rate.mp4"]

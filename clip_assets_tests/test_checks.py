@@ -21,6 +21,7 @@ from clip_assets_tests.platform import Platform, make_platform
 CHECKS = {
     "frame_indices": "frames_follow_sampling",
     "clip_features": "features_are_sound",
+    "shots": "shots_are_sound",
     "text_match": "probabilities_are_sound",
 }
 

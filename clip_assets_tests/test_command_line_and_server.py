@@ -130,10 +130,11 @@ def test_the_ui_s_server_shows_the_assets_and_materializes_a_video(environment: 
             "video",
             "frame_indices",
             "clip_features",
+            "shots",
             "text_match",
         }
         assert all(node["isPartitioned"] and node["groupName"] == "clip" and node["description"] for node in nodes)
-        run_id = server.launch(["frame_indices", "clip_features", "text_match"], "good one.mp4")
+        run_id = server.launch(["frame_indices", "clip_features", "shots", "text_match"], "good one.mp4")
         status = wait_until(lambda: (s := server.run_status(run_id)) in FINISHED and s, 80, "the run")
         assert status == "SUCCESS"
         query = """query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {

@@ -133,4 +133,4 @@ def test_a_mended_match_makes_matches_stale_and_a_mended_sampling_frame_indices(
 def test_what_is_unknown_equals_nothing_that_is_stored_and_code_versions_open_without_it(tmp_path: Path) -> None:
     assert differences({"weights_sha256": "gone"}, {"weights_sha256": Unknown("gone")}) == {"weights_sha256": "gone"}
     settings = golden_settings(tmp_path, tmp_path).model_copy(update={"model_name": "custom", "checkpoint": tmp_path})
-    assert set(code_versions(settings)) == {"frame_indices", "clip_features", "text_match"}
+    assert set(code_versions(settings)) == {"frame_indices", "clip_features", "shots", "text_match"}

@@ -26,6 +26,7 @@ from clip_assets_tests.platform import ASSETS, Platform, make_platform
 PICTURES = {
     "frame_indices": {"contact_sheet"},
     "clip_features": {"self_similarity", "change"},
+    "shots": {"typical_frames"},
     "text_match": {"probabilities", "best_frames"},
 }
 MAX_METADATA_BYTES = 300_000
@@ -222,7 +223,7 @@ def test_the_page_needs_no_other_file_and_describes_its_pictures(platform: Platf
     platform.materialize("a.mp4")
     text = as_page("a.mp4", sections(platform.store, "a.mp4"))
     page = Page(text)
-    assert len(page.images) == 5
+    assert len(page.images) == 6
     for image in page.images:
         assert (image["src"] or "").startswith("data:image/")
         assert len(image["alt"] or "") > 40
@@ -237,6 +238,7 @@ def test_what_is_not_stored_is_said(platform: Platform) -> None:
     parts = sections(platform.store, "a.mp4")
     assert [(part.title, part.note) for part in parts[1:]] == [
         ("clip_features", "Nothing is stored."),
+        ("shots", "Nothing is stored."),
         ("text_match", "Nothing is stored."),
     ]
 

@@ -74,8 +74,8 @@ CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "precision": ({"precision": "bf16"}, ASSETS[1:]),
     "decoder": ({"decoder": "decord"}, ASSETS[1:]),
     "damage": ({"on_damage": "keep"}, ASSETS[1:]),
-    "sentences": ({"pred_texts": ["other"]}, ASSETS[2:]),
-    "order of sentences": ({"pred_texts": ["a blue square", "a red circle"]}, ASSETS[2:]),
+    "sentences": ({"pred_texts": ["other"]}, ASSETS[3:]),
+    "order of sentences": ({"pred_texts": ["a blue square", "a red circle"]}, ASSETS[3:]),
     "batch size": ({"batch_size": 3}, []),
     "videos per run": ({"videos_per_run": 3}, []),
 }

@@ -74,6 +74,7 @@ def _look_at_partitions(ui: UI, keep: Callable[[str], None]) -> None:
     for asset, pictures in {
         "frame_indices": ["contact_sheet"],
         "clip_features": ["self_similarity", "change"],
+        "shots": ["typical_frames"],
         "text_match": ["probabilities", "best_frames"],
     }.items():
         ui.open_partition(asset, "shapes.mp4")

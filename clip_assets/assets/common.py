@@ -1,14 +1,21 @@
 """What the assets share: how they say what is wanted, make pictures, and show a summary."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.pictures import Picture
+from clip_assets.core.pictures.kept import SHEET_NAME, kept_frames
+from clip_assets.io_managers import StoredResults
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 GROUP = "clip"
 OWNERS = ["team:clip-assets"]
@@ -43,6 +50,12 @@ def draw(log: logging.Logger, key: str, *pictures: Callable[[], Picture | None])
         except Exception as error:  # noqa: BLE001 - whatever breaks a picture (a font, a codec, odd numbers) is no failure
             log.warning(f"{key}: a picture is missing: {type(error).__name__}: {error}")
     return [picture for picture in made if picture]
+
+
+def kept_pictures(clip_features: StoredResults, key: str) -> dict[int, Image]:
+    """Small pictures of a video's encoded frames by frame index; empty where none were kept."""
+    sheet = clip_features.picture(key, SHEET_NAME)
+    return kept_frames(sheet) if sheet else {}
 
 
 def table(columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> dg.TableMetadataValue:

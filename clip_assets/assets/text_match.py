@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
-from clip_assets.assets.common import ForceConfig, draw, table, want_each
+from clip_assets.assets.common import ForceConfig, draw, kept_pictures, table, want_each
 from clip_assets.core.errors import ClipAssetsError, ModelError
 from clip_assets.core.matching import match_texts, stretches, text_parameters
 from clip_assets.core.pictures import Picture
 from clip_assets.core.pictures.analysis import sparkline, strongest
-from clip_assets.core.pictures.kept import SHEET_NAME, kept_frames
 from clip_assets.core.pictures.results import MAX_SENTENCES, best_frames, probabilities_over_time
 from clip_assets.core.records import TextMatch
 from clip_assets.default_texts import default_texts
@@ -139,8 +138,8 @@ def _best_frames(
     clip_features: StoredResults, key: str, match: TextMatch, indices: NDArray[np.int64]
 ) -> Picture | None:
     """The best frame of each sentence, if small pictures were kept when the frames were encoded."""
-    sheet = clip_features.picture(key, SHEET_NAME)
-    return best_frames(kept_frames(sheet), match, indices) if sheet else None
+    kept = kept_pictures(clip_features, key)
+    return best_frames(kept, match, indices) if kept else None
 
 
 def _describe(stored: Mapping[str, Any]) -> Mapping[str, Any]:

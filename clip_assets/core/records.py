@@ -222,6 +222,7 @@ Record = FrameIndices | ClipFeatures | TextMatch | Shots
 RECORD_TYPES: Mapping[str, type[Record]] = {
     "frame_indices": FrameIndices,
     "clip_features": ClipFeatures,
+    "shots": Shots,
     "text_match": TextMatch,
 }
 """The record that each asset stores."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,12 +19,18 @@ SAME_SHOT_COSINE = 0.9
 MAX_SHOT_ROWS = 16
 """So many rows are a full shot, and the next row opens another: a mean of more would stand for too much."""
 
-SHOT_PARAMETERS: Mapping[str, float | int] = {
-    "shots_version": 1,
-    "same_shot_cosine": SAME_SHOT_COSINE,
-    "max_shot_rows": MAX_SHOT_ROWS,
-}
-"""What shots depend on beside the features, as plain JSON values."""
+SHOTS_VERSION = 1
+"""Of the rule that divides rows into shots. Raise it with every change that gives other shots."""
+
+
+def shot_parameters(features: Mapping[str, Any]) -> dict[str, Any]:
+    """What shots depend on, as plain JSON values: all that the features do, and the rule.
+
+    Args:
+        features: What the features were made from.
+    """
+    rule = {"same_shot_cosine": SAME_SHOT_COSINE, "max_shot_rows": MAX_SHOT_ROWS}
+    return {**features, "shots_version": SHOTS_VERSION, **rule}
 
 
 def find_shots(features: ClipFeatures, duration_ms: float) -> Shots:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch, VideoProbe
+    from clip_assets.core.records import ClipFeatures, FrameIndices, Shots, TextMatch, VideoProbe
 
 MAX_SENTENCES = len(COLOURS)
 MAX_CUTS = 12
@@ -106,6 +106,29 @@ def best_frames(kept: Mapping[int, Image], match: TextMatch, indices: NDArray[np
     among = f", among {len(kept)} of the {count} encoded frames," if len(kept) < count else ""
     alt = f"Contact sheet: the best frame{among} of each of the {len(told)} strongest sentences: "
     return Picture("best_frames.jpg", contact_sheet(cells), f"{alt}{_cut(', '.join(told))}.")
+
+
+def typical_frames(kept: Mapping[int, Image], shots: Shots, indices: NDArray[np.int64]) -> Picture:
+    """A contact sheet of the most typical frame of each shot, of many shots of some, evenly spread.
+
+    Args:
+        kept: Pictures of sampled frames by frame index, at least one; where the frame of a shot isn't among them, the
+            nearest one stands for it.
+        shots: The video's, at least one.
+        indices: int64 (T,), the frame of each row of its features.
+    """
+    shown = spread(len(shots.first_rows), MAX_THUMBNAILS)
+    known = np.array(sorted(kept))
+    cells = []
+    for place in shown:
+        nearest = known[np.abs(known - indices[shots.typical_rows[place]]).argmin()]
+        words = f"{shots.from_ms[place] / 1000:.2f} to {shots.to_ms[place] / 1000:.2f} s"
+        cells.append((enlarged(kept[int(nearest)]), (words,)))
+    alt = (
+        f"Contact sheet: the most typical frame of {len(shown)} of the {len(shots.first_rows)} shots, each with the "
+        "time that its shot takes."
+    )
+    return Picture("typical_frames.jpg", contact_sheet(cells), alt)
 
 
 def _seconds(features: ClipFeatures) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from clip_assets.core.library import Listing, fingerprint, list_videos, path_for
 from clip_assets.core.manifest import Manifest, SourceStat
 from clip_assets.core.records import ClipFeatures, FrameIndices, Shots
 from clip_assets.core.search.cache import CacheDamagedError, Entry, KnownResult, ShotCache, State
-from clip_assets.core.shots import SHOT_PARAMETERS, find_shots
+from clip_assets.core.shots import find_shots, shot_parameters
 from clip_assets.core.store import Store
 
 FEATURES, SHOTS, FRAMES = "clip_features", "shots", "frame_indices"
@@ -209,7 +209,7 @@ def shots_of(store: Store, features: Manifest) -> Shots:
     """
     key = features.partition_key
     stored = store.manifest(SHOTS, key)
-    if stored is not None and stored.data_version == digest({**features.parameters, **SHOT_PARAMETERS}):
+    if stored is not None and stored.data_version == digest(shot_parameters(features.parameters)):
         with suppress(ResultMissingError, ResultCorruptError):  # they can be had without it
             return store.read(SHOTS, key, Shots)
     record = store.read(FEATURES, key, ClipFeatures)

@@ -24,7 +24,7 @@ from clip_assets.core.records import Shots
 from clip_assets.core.search import cache as cache_module
 from clip_assets.core.search import upkeep as upkeep_module
 from clip_assets.core.search.cache import ShotCache
-from clip_assets.core.shots import SHOT_PARAMETERS, find_shots
+from clip_assets.core.shots import find_shots, shot_parameters
 from clip_assets.core.store import Store
 from clip_assets_tests.core.search.corpus import MODEL, OTHER_MODEL, WIDTH, Library, clip_of, told
 
@@ -148,7 +148,7 @@ def test_stored_shots_are_taken_if_they_are_of_these_features(tmp_path, monkeypa
     library.add("a.mp4", content("a.mp4", 0))
     manifest = library.store.manifest("clip_features", "a.mp4")
     features = library.store.read("clip_features", "a.mp4", upkeep_module.ClipFeatures)
-    parameters = {**manifest.parameters, **SHOT_PARAMETERS}
+    parameters = shot_parameters(manifest.parameters)
     shots = find_shots(features, 5500.0)
     library.store.write("shots", "a.mp4", shots, data_version=digest(parameters), parameters=parameters)
     with monkeypatch.context() as patch:
