@@ -346,6 +346,38 @@ def encrypted(path: Path, movflags: str = "faststart") -> Clip:
     return write(path, Recipe(options=X264, container_options={**ENCRYPTION, "movflags": movflags}))
 
 
+def encrypted_matroska(path: Path) -> Clip:
+    """A Matroska file whose track says that its packets are encrypted (RFC 9559, 5.1.4.1.31.8)."""
+    clip = constant_rate(path)
+    head, segment = path.read_bytes().split(bytes.fromhex("18538067"), 1)
+    first, cluster, clusters = segment.partition(bytes.fromhex("1f43b675"))
+    seek_head, tracks = first[8:].rsplit(bytes.fromhex("1654ae6b"), 1)
+    entry_start = tracks.index(b"\xae")
+    length = 9 - tracks[entry_start + 1].bit_length()
+    size = int.from_bytes(tracks[entry_start + 1 :][:length]) & (1 << 7 * length) - 1
+    entry, after = tracks[entry_start + 1 + length :][:size], tracks[entry_start + 1 + length + size :]
+    key = _ebml("5035", _ebml("47e1", b"\5") + _ebml("47e2", bytes(range(16))))
+    encoding = _ebml("6240", _ebml("5033", b"\1") + key)
+    tracks = _ebml("1654ae6b", _ebml("ae", entry + _ebml("6d80", encoding)) + after)
+    path.write_bytes(head + _ebml("18538067", seek_head + tracks + cluster + clusters))
+    return clip
+
+
+def _ebml(identity: str, content: bytes) -> bytes:
+    return bytes.fromhex(identity) + (len(content) | 1 << 56).to_bytes(8) + content
+
+
+def scrambled(path: Path) -> Clip:
+    """A transport stream whose video packets are marked as encrypted, their content noise."""
+    clip = constant_rate(path)
+    packets = np.frombuffer(path.read_bytes(), dtype=np.uint8).reshape(-1, 188).copy()
+    of_video = (packets[:, 1] & 31 == 1) & (packets[:, 2] == 0)
+    packets[of_video, 3] |= 0x80
+    packets[of_video, 8:] = np.random.default_rng(0).integers(0, 256, (of_video.sum(), 180), dtype=np.uint8)
+    path.write_bytes(packets.tobytes())
+    return clip
+
+
 def bare(path: Path, recipe: Recipe, container: str) -> Clip:
     """A stream in a container that isn't the one that its name says, or in none at all (h264, hevc, obu)."""
     with av.open(str(path), "w", format=container) as output:

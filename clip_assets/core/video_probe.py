@@ -16,6 +16,7 @@ from clip_assets.core.video_damage import container_verdict
 from clip_assets.core.video_demux import NO_TIME, Demuxed, demux
 from clip_assets.core.video_header import read_header
 from clip_assets.core.video_rgb import Upright, clockwise_rotation, colour_matrix
+from clip_assets.core.video_sniff import is_scrambled
 from clip_assets.core.video_ticks import ascending, divided
 from clip_assets.core.video_tone import CURVE, hdr_transfer
 
@@ -51,7 +52,7 @@ def probe_video(path: Path, timeout_seconds: float) -> VideoProbe:
     """
     with open_video(path, timeout_seconds) as (container, stream):
         seen = demux(container, stream)
-        if seen.is_encrypted:
+        if seen.is_encrypted or (seen.first_frame is None and is_scrambled(path)):
             raise VideoUnreadableError(f"{path}: its video is encrypted; only a copy without encryption can be read")
         if seen.first_frame is None:
             raise VideoUnreadableError(f"{path}: none of its {len(seen.pts)} frames can be decoded")

@@ -34,6 +34,10 @@ RIFF_KINDS = {b"WAVE": "a WAV sound", b"WEBP": "a WebP picture"}
 # The second byte of a frame, after 0xFF: MPEG audio of layer III, and AAC in ADTS.
 SOUND_FRAMES = {0xFB: "an MP3 sound", 0xF3: "an MP3 sound", 0xFA: "an MP3 sound", 0xF1: "AAC sound", 0xF9: "AAC sound"}
 
+TS_SYNC = b"\x47"
+TS_PACKET_BYTES = (188, 204)
+TS_HEAD_BYTES = 2**20
+
 MP4_BOXES = (b"ftyp", b"mdat", b"free", b"skip", b"wide", b"moov", b"styp", b"moof")
 
 
@@ -58,6 +62,17 @@ def why_no_video(path: Path) -> str:
     if head[4:8] in MP4_BOXES:
         return "its index (moov) is missing, or isn't whole: the file is cut off, or was never finished"
     return ""
+
+
+def is_scrambled(path: Path) -> bool:
+    """Whether a transport stream's packets are marked as encrypted, as pay television sends them.
+
+    ISO/IEC 13818-1, 2.4.3.2: transport_scrambling_control is 0 where a packet's payload isn't scrambled.
+    """
+    with path.open("rb") as file:
+        head = file.read(TS_HEAD_BYTES)
+    size = next((size for size in TS_PACKET_BYTES if head[::size][:5] == TS_SYNC * 5), 0)
+    return bool(size) and any(control & 0xC0 for control in head[3::size])
 
 
 def _is_text(head: bytes) -> bool:

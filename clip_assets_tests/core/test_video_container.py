@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from clip_assets.core.errors import VideoTimeoutError, VideoUnreadableError
 from clip_assets.core.video import check_is_video, probe
 from clip_assets.core.video_container import open_video, packets_of
 from clip_assets_tests import corpus
+from clip_assets_tests.corpus import Clip
 
 
 def test_a_stream_that_appears_late_doesnt_break_off_reading() -> None:
@@ -87,10 +89,18 @@ def test_times_of_a_bare_stream_are_marked_as_assumed(tmp_path: Path) -> None:
     assert not probe(corpus.constant_rate(tmp_path / "constant.mp4").path).times_are_assumed
 
 
-@pytest.mark.parametrize("movflags", ["faststart", "frag_keyframe+empty_moov"], ids=["whole", "fragmented"])
-def test_an_encrypted_video_is_refused_for_that(movflags: str, tmp_path: Path) -> None:
-    clip = corpus.encrypted(tmp_path / "encrypted.mp4", movflags)
-    with pytest.raises(VideoUnreadableError, match=r"encrypted\.mp4: its video is encrypted"):
+@pytest.mark.parametrize(
+    ("name", "writer"),
+    [
+        ("whole.mp4", corpus.encrypted),
+        ("fragmented.mp4", partial(corpus.encrypted, movflags="frag_keyframe+empty_moov")),
+        ("matroska.mkv", corpus.encrypted_matroska),
+        ("scrambled.ts", corpus.scrambled),
+    ],
+)
+def test_an_encrypted_video_is_refused_for_that(name: str, writer: Callable[[Path], Clip], tmp_path: Path) -> None:
+    clip = writer(tmp_path / name)
+    with pytest.raises(VideoUnreadableError, match=rf"{name}: its video is encrypted"):
         probe(clip.path)
 
 
