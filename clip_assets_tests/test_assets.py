@@ -86,8 +86,9 @@ def test_a_run_digests_and_demuxes_a_video_once_and_every_reading_ends_at_the_ti
     ):
         assert platform.materialize("a.mp4").success
     assert (digested.call_count, demuxed.call_count) == (1, 1)
-    assert opened.call_count > 4, "the probe, the contact sheet, the features, three pictures of the check"
-    assert {call.kwargs["timeout"] for call in opened.call_args_list} == {7.0}
+    readings_of_it = [call.kwargs for call in opened.call_args_list if "w" not in call.args]
+    assert len(readings_of_it) >= 6, "the probe, the contact sheet, the features, three pictures of the check"
+    assert {options["timeout"] for options in readings_of_it} == {7.0}
 
 
 def test_pickle_is_a_setting(platform: Platform) -> None:
