@@ -216,13 +216,12 @@ def _print_table(found: Moments) -> None:
     for name in found.names:
         _print(f"name: {name}")
     is_sentence = any(moment.probability is not None for moment in found)
-    table = _table("video", "from - to (s)", "best", "score", *(["probability"] if is_sentence else []))
+    table = _table("video", "from - to (s)", "best", "score", *(["probability", "fits better"] if is_sentence else []))
     for moment in found:
         also = "".join(f"\nalso in {key}" for key in moment.also_in)
         cells = [f"{moment.key}{also}", _span(moment), f"{moment.best_ms / 1000:.2f}", f"{moment.score:.3f}"]
         if moment.probability is not None:
-            better = f", fits better: {moment.fits_better}" if moment.fits_better else ""
-            cells.append(f"{moment.probability:.1%}{better}")
+            cells += [f"{moment.probability:.1%}", moment.fits_better]
         _add_row(table, *cells)
     if len(found):
         _print_rich(table)

@@ -143,6 +143,8 @@ class ShotCache:
     def put(self, entries: Iterable[Entry]) -> None:
         """Add videos, in place of what was known of their directories."""
         ordered = sorted(entries, key=lambda entry: entry.weights)
+        if not ordered:
+            return
         with self._writing() as database:
             for weights, group in groupby(ordered, key=lambda entry: entry.weights):
                 self._append(database, weights, list(group))
@@ -150,14 +152,19 @@ class ShotCache:
 
     def remove(self, directories: Iterable[str]) -> None:
         """Forget results."""
+        values = [(name,) for name in directories]
+        if not values:
+            return
         with self._writing() as database:
-            database.executemany("DELETE FROM videos WHERE directory = ?", [(name,) for name in directories])
+            database.executemany("DELETE FROM videos WHERE directory = ?", values)
 
     def set_states(self, found: Mapping[str, tuple[State, SourceStat | None]]) -> None:
         """Note what was found out of videos' files, by directory, and the file's size and time when it was."""
         values = [
             (state, stat and stat.size, stat and stat.mtime_ns, directory) for directory, (state, stat) in found.items()
         ]
+        if not values:
+            return
         with self._writing() as database:
             database.executemany("UPDATE videos SET state = ?, size = ?, mtime_ns = ? WHERE directory = ?", values)
 

@@ -161,8 +161,7 @@ class Upkeep:
                 state = "searched" if self._is_of(result) else "stale"
             if state != result.state or stat != seen:
                 found[result.directory] = (state, stat)
-        if found:
-            self.cache.set_states(found)
+        self.cache.set_states(found)
         states = {result.directory: result.state for result in results}
         return any(state != states[directory] for directory, (state, _) in found.items())
 

@@ -294,3 +294,14 @@ def test_an_upgraded_library_and_one_with_shots_are_searched_alike(tmp_path):
     assert Store(tmp_path / "output").manifest("shots", "a.mp4") is None
     library.upkeep.refresh()
     assert len(told(library.ask(0, per_video=1))) == 1
+
+
+def test_a_question_after_which_nothing_changed_loads_no_index_anew(tmp_path):
+    library = Library(tmp_path)
+    library.add("a.mp4", content("a.mp4", 0))
+    library.upkeep.refresh()
+    library.ask(0)
+    index = library.upkeep.cache.index(MODEL)
+    library.ask(0)
+    library.upkeep.refresh()
+    assert library.upkeep.cache.index(MODEL) is index
