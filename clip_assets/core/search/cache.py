@@ -135,6 +135,12 @@ class ShotCache:
                 rows = [row for name in directories for row in database.execute(one, (name,))]
         return {row[0]: KnownResult(*row) for row in rows}
 
+    def counts(self) -> dict[tuple[str, str, State], int]:
+        """How many results there are of each model's name and weights, in each state."""
+        with self._reading() as database:
+            rows = database.execute("SELECT model, weights, state, count(*) FROM videos GROUP BY 1, 2, 3").fetchall()
+        return {(model, weights, state): count for model, weights, state, count in rows}
+
     def looked_at(self) -> float:
         """When the whole library was last compared with the cache, seconds since 1970; 0 for never."""
         with self._reading() as database:

@@ -55,11 +55,11 @@ class Upkeep:
 
     def census(self) -> Census:
         """What the cache knows by now."""
-        known = self.cache.known().values()
         states: dict[str, Counter[State]] = {}
-        for result in known:
-            states.setdefault(result.weights, Counter())[result.state] += 1
-        models = Counter((result.model, result.weights) for result in known)
+        models: Counter[tuple[str, str]] = Counter()
+        for (model, weights, state), count in self.cache.counts().items():
+            states.setdefault(weights, Counter())[state] += count
+            models[model, weights] += count
         return Census(models, states, self.cache.looked_at(), self._unlisted)
 
     def refresh(self, progress: Callable[[int, int], None] | None = None) -> None:
