@@ -23,7 +23,6 @@ from statistics import median
 
 import numpy as np
 
-from clip_assets.core.classes import default_texts
 from clip_assets.core.identity import digest
 from clip_assets.core.library import fingerprint
 from clip_assets.core.manifest import SourceStat
@@ -38,6 +37,7 @@ from clip_assets.core.shots import SHOT_PARAMETERS, find_shots, row_edges
 from clip_assets.core.store import Store
 from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.core.weights import model_sha256
+from clip_assets.default_texts import default_texts
 
 WIDTH, ROWS_OF_VIDEO = 512, 300
 MODEL = "ViT-B/32"
