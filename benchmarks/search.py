@@ -33,7 +33,7 @@ from clip_assets.core.search.index import IndexedVideo, ShotIndex
 from clip_assets.core.search.search import Wanted, search
 from clip_assets.core.search.texts import TextCache
 from clip_assets.core.search.upkeep import FEATURES, Upkeep
-from clip_assets.core.shots import SHOT_PARAMETERS, find_shots, row_edges
+from clip_assets.core.shots import find_shots, row_edges, shot_parameters
 from clip_assets.core.store import Store
 from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.core.weights import model_sha256
@@ -324,7 +324,7 @@ def store_video(store: Store, folder: Path, key: str, rows: np.ndarray) -> None:
     made = {"source": fingerprint(path), "model_name": MODEL, "weights_sha256": WEIGHTS}
     features = record_of(rows, np.arange(len(rows)) * 1000.0)
     store.write(FEATURES, key, features, data_version=digest(made), parameters=made, source_stat=stat)
-    of_shots = {**made, **SHOT_PARAMETERS}
+    of_shots = shot_parameters(made)
     shots = find_shots(features, 1000.0 * len(rows))
     store.write("shots", key, shots, data_version=digest(of_shots), parameters=of_shots, source_stat=stat)
 
