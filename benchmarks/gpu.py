@@ -6,9 +6,12 @@ Needs a CUDA GPU, this package's dependencies for extraction (torch, clip-anytor
 
 - encode: images/s of the encoder alone, by precision and batch size; its floating-point operations, counted by torch,
   as a share of what a large matrix product reaches on this device, and of the peak that its maker states.
+- candidates: what else could make the encoder faster, at its best batch size: the other
+  memory format, a CUDA graph, `torch.compile` (``--compile``; minutes a model); and images/s that an upload alone
+  allows, from pageable and from pinned memory.
 - memory: the pipeline on frames that are decoded already; efficiency is its frames/s over the encoder's.
-- files: the pipeline on 1080p videos; efficiency is its frames/s over the slower of encoder and decoder, the latter at
-  the best of several numbers of videos decoded at once.
+- files: the pipeline on 1080p videos, all frames and one a second; efficiency is its frames/s over the slower of
+  encoder and decoder, the latter at the best of several numbers of videos decoded at once.
 
 The last two on one GPU and on all. ``--devices cpu`` tries the script where there is no GPU.
 """
@@ -16,6 +19,7 @@ The last two on one GPU and on all. ``--devices cpu`` tries the script where the
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import statistics
 import tempfile
@@ -32,6 +36,7 @@ from clip_assets.core import decoding
 from clip_assets.core.decoding import PipelineOptions, VideoJob
 from clip_assets.core.devices import available_cores
 from clip_assets.core.model import ClipModel
+from clip_assets.core.records import VideoProbe
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import DecodedFrame, probe
 from pipeline import ARCHITECTURES, clocked, decode_only, random_model, together
@@ -56,6 +61,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20, help="length of each video")
     parser.add_argument("--videos", type=int, default=8, help="videos per run and GPU")
     parser.add_argument("--devices", nargs="+", default=[f"cuda:{n}" for n in range(torch.cuda.device_count())])
+    parser.add_argument("--compile", action="store_true", help="torch.compile among the candidates")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if not arguments.devices:
@@ -64,6 +70,7 @@ def main() -> None:
     device = arguments.devices[0]
     peaks = {precision: matrix_tflops(device, DTYPES[precision]) for precision in arguments.precisions}
     encoding = []
+    candidates = []
     pipelines = []
     for name in arguments.models:
         for precision in arguments.precisions:
@@ -72,11 +79,17 @@ def main() -> None:
             encoding += rows
             if precision == arguments.precisions[0]:
                 best = max(rows, key=lambda row: row["images_per_second"])
+                candidates += candidate_rows(model, name, best["batch_size"], arguments.compile)
                 counts = sorted({1, len(arguments.devices)})
-                pipelines += [pipeline_row(name, folder, best, arguments.devices[:n], arguments) for n in counts]
+                pipelines += [
+                    pipeline_row(name, folder, best, arguments.devices[:n], arguments, fps)
+                    for n in counts
+                    for fps in (None, 1.0)
+                ]
     result = {
         "device": device_name(device), "devices": len(arguments.devices), "torch": torch.__version__,
-        "cores": available_cores(), "matrix_tflops": peaks, "encode": encoding, "pipeline": pipelines,
+        "cores": available_cores(), "matrix_tflops": peaks, "encode": encoding, "candidates": candidates,
+        "pipeline": pipelines,
     }  # fmt: skip
     print(json.dumps(result, indent=1) if arguments.json else report(result))
 
@@ -129,27 +142,75 @@ def encode_row(model: ClipModel, name: str, batch_size: int, matrix_tflops: floa
     }  # fmt: skip
 
 
+def candidate_rows(model: ClipModel, name: str, batch_size: int, compiled: bool) -> list[dict[str, object]]:
+    """The encoder as it is and in other ways; then what uploading uint8 pictures allows."""
+    side, device = model.input_resolution, model.device
+    batch = torch.randn(batch_size, 3, side, side, device=device, dtype=model.network.dtype)
+    last = torch.channels_last
+    other = copy.deepcopy(model.network)
+    is_last = model.network.visual.conv1.weight.is_contiguous(memory_format=last)
+    other.visual.to(memory_format=torch.contiguous_format if is_last else last)
+    other_batch = batch if is_last else batch.contiguous(memory_format=last)
+    ways = {
+        "as it is": lambda: model.encode_images(batch),
+        "channels first" if is_last else "channels last": lambda: other.encode_image(other_batch),
+    }
+    if device.startswith("cuda"):
+        ways["CUDA graph"] = graph_of(lambda: model.encode_images(batch), device)
+    if compiled:
+        ways["torch.compile"] = partial(torch.compile(copy.deepcopy(model.network).encode_image), batch)
+    pictures = torch.zeros(batch_size, 3, side, side, dtype=torch.uint8)
+    ways["upload, pageable"] = lambda: pictures.to(device, copy=True)
+    if device.startswith("cuda"):
+        pinned = pictures.pin_memory()
+        ways["upload, pinned"] = lambda: pinned.to(device, non_blocking=True)
+    with torch.inference_mode():
+        return [
+            {"model": name, "way": way, "images_per_second": batch_size / seconds_per_call(call, device)}
+            for way, call in ways.items()
+        ]
+
+
+def graph_of(work: Callable[[], object], device: str) -> Callable[[], object]:
+    """Replays what ``work`` does on a GPU, recorded once."""
+    with torch.cuda.device(device), torch.inference_mode():
+        side = torch.cuda.Stream()
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                work()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            work()
+    return graph.replay
+
+
 def pipeline_row(
-    name: str, folder: Path, best: dict[str, object], devices: list[str], arguments: argparse.Namespace
+    name: str,
+    folder: Path,
+    best: dict[str, object],
+    devices: list[str],
+    arguments: argparse.Namespace,
+    fps: float | None,
 ) -> dict[str, object]:
     """The whole pipeline at the encoder's best batch size, on frames in memory and on files."""
     path = video(folder, "1080p", arguments.seconds)
     source = probe(path)
     with decoding.decode(source, np.arange(min(DECODED, source.frame_count))) as stream:
         decoded = [frame.rgb for frame in stream]
-    frames = sample(source, Sampling())
+    frames = sample(source, Sampling(extraction_fps=fps))
     jobs = [VideoJob(str(number), lambda: (source, frames)) for number in range(len(devices) * arguments.videos)]
     models = [random_model(name, folder, device, best["precision"]) for device in devices]
     whole = partial(together, jobs, models, PipelineOptions(batch_size=best["batch_size"]))
-    with mock.patch.object(decoding, "decode", lambda _, indices, **__: FramesInMemory(decoded, indices)):
+    with mock.patch.object(decoding, "decode", lambda _, indices, **__: FramesInMemory(source, decoded, indices)):
         memory = median_fps(whole)
     encoder = len(devices) * best["images_per_second"]
     cores = available_cores()
     decoder = max(median_fps(partial(decode_only, jobs, at_once)) for at_once in (cores, 2 * cores))
     files = median_fps(whole)
     return {
-        "model": name, "devices": len(devices), "batch_size": best["batch_size"], "encoder": encoder,
-        "decoder": decoder, "memory": memory, "memory_efficiency": memory / encoder,
+        "model": name, "devices": len(devices), "sampled_fps": fps, "batch_size": best["batch_size"],
+        "encoder": encoder, "decoder": decoder, "memory": memory, "memory_efficiency": memory / encoder,
         "files": files, "files_efficiency": files / min(encoder, decoder),
     }  # fmt: skip
 
@@ -159,7 +220,8 @@ class FramesInMemory:
 
     damage = ""
 
-    def __init__(self, decoded: list[np.ndarray], indices: np.ndarray) -> None:
+    def __init__(self, probe: VideoProbe, decoded: list[np.ndarray], indices: np.ndarray) -> None:
+        self.probe = probe
         self._decoded = decoded
         self._indices = indices
 
@@ -197,12 +259,17 @@ def report(result: dict[str, object]) -> str:
         )
     lines += [
         "",
-        "| model | GPUs | batch | encoder | decoder | from memory | efficiency | from files | efficiency |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| model | way | images/s |",
+        "|---|---|---|",
+        *(f"| {row['model']} | {row['way']} | {row['images_per_second']:.0f} |" for row in result["candidates"]),
+        "",
+        "| model | GPUs | frames | batch | encoder | decoder | from memory | efficiency | from files | efficiency |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row['model']} | {row['devices']} | {row['batch_size']} | {row['encoder']:.0f} | {row['decoder']:.0f} | "
-        f"{row['memory']:.0f} | {row['memory_efficiency']:.2f} | {row['files']:.0f} | {row['files_efficiency']:.2f} |"
+        f"| {row['model']} | {row['devices']} | {'1 fps' if row['sampled_fps'] else 'all'} | {row['batch_size']} | "
+        f"{row['encoder']:.0f} | {row['decoder']:.0f} | {row['memory']:.0f} | {row['memory_efficiency']:.2f} | "
+        f"{row['files']:.0f} | {row['files_efficiency']:.2f} |"
         for row in result["pipeline"]
     ]
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import numpy as np
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.assets.common import ForceConfig, draw, table, want_each
+from clip_assets.core.bf16_advice import Bf16Advice
 from clip_assets.core.decoding import PipelineOptions, VideoJob
 from clip_assets.core.errors import FramesOutdatedError, VideoChangedError
 from clip_assets.core.model import ClipModel
@@ -86,8 +87,14 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
 
             jobs = (VideoJob(key, partial(plan, key)) for key in keys)
             models = clip_model.models()
-            progress = ProgressLog(context.log.info, len(keys), _frames_to_encode(keys, frame_indices))
-            for extracted in extract_features(jobs, models, options, progress.add_frames):
+            frames = _frames_to_encode(keys, frame_indices)
+            progress, advice = ProgressLog(context.log.info, len(keys), frames), Bf16Advice(models[0], context.log.info)
+
+            def on_encoded(count: int) -> None:
+                progress.add_frames(count)
+                advice.encoded(count, frames)
+
+            for extracted in extract_features(jobs, models, options, on_encoded):
                 key = extracted.job.key
                 if isinstance(extracted, ExtractionFailed):
                     yield Failed(key, extracted.error)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clip_assets.advice import EXTRACT, explain
+from clip_assets.core.bf16_advice import Bf16Advice
 from clip_assets.core.decoding import VideoJob
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.model import load_model
@@ -77,9 +78,15 @@ class Extraction:
 
     def _extract(self, models: Sequence[ClipModel], predictions: Predictions | None) -> None:
         options = self._settings.pipeline_options
+        advice = Bf16Advice(models[0], note)
+
+        def encoded(frames: int) -> None:
+            progress.encoded(frames)
+            advice.encoded(frames, progress.total)
+
         with (
             Progress(len(self._plan.to_extract)) as progress,
-            closing(extract_features(self._jobs(), models, options, progress.encoded, progress.looked_at)) as results,
+            closing(extract_features(self._jobs(), models, options, encoded, progress.looked_at)) as results,
         ):
             print_lines(predictions.begin() if predictions else ())
             try:

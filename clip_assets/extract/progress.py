@@ -33,7 +33,12 @@ class Progress:
         """A video with so many frames to encode was begun, or with none, that failed."""
         self._looked_at += 1
         self._frames += frames
-        self._bar.total = round(self._frames / self._looked_at * self._videos)
+        self._bar.total = self.total
+
+    @property
+    def total(self) -> int:
+        """Frames of all videos, as far as is known."""
+        return round(self._frames / max(self._looked_at, 1) * self._videos)
 
     def encoded(self, frames: int) -> None:
         """So many frames more are encoded."""
