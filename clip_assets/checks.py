@@ -1,11 +1,11 @@
 """Asset checks: each reads back what was stored and says what it saw and what it expected.
 
-In a run of one partition a check is evaluated for that partition. In a batch Dagster takes one evaluation for all: it
-lists each video's verdict and fails if one fails, naming it.
+Each is evaluated for every partition of a run. What a check returns in a batch Dagster takes for no partition: it lists
+each video's verdict, and fails if one fails, naming it.
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import dagster as dg
@@ -23,6 +23,7 @@ from clip_assets.core.soundness import (
     shot_findings,
 )
 from clip_assets.core.video import decode
+from clip_assets.dagster_internals import log_evaluation
 from clip_assets.io_managers import StoredResults
 from clip_assets.parameters import differences, feature_parameters
 from clip_assets.partitions import videos_partitions
@@ -41,7 +42,9 @@ SAME_PICTURE = 2.0
     description="Sample times increase strictly; frame indices and source times never decrease and lie within the "
     "video; there are as many samples as the sampling says.",
 )
-def frames_follow_sampling(frame_indices: StoredResults, library: VideoLibrary) -> dg.AssetCheckResult:
+def frames_follow_sampling(
+    context: dg.AssetCheckExecutionContext, frame_indices: StoredResults, library: VideoLibrary
+) -> dg.AssetCheckResult:
     """Check the sampled frames."""
 
     def findings(key: str) -> Iterator[Finding]:
@@ -51,7 +54,7 @@ def frames_follow_sampling(frame_indices: StoredResults, library: VideoLibrary) 
             end_ms = _packets_end_ms(library.probe(key)) if _is_the_same(key, library, made["source"]) else None
         return frame_findings(frames, made, end_ms)
 
-    return _evaluate(frame_indices, findings)
+    return _evaluate(context, frame_indices, findings)
 
 
 @dg.asset_check(
@@ -62,7 +65,10 @@ def frames_follow_sampling(frame_indices: StoredResults, library: VideoLibrary) 
     "frames only where their pictures are the same; stored bytes match their SHA-256.",
 )
 def features_are_sound(
-    clip_features: StoredResults, frame_indices: StoredResults, library: VideoLibrary
+    context: dg.AssetCheckExecutionContext,
+    clip_features: StoredResults,
+    frame_indices: StoredResults,
+    library: VideoLibrary,
 ) -> dg.AssetCheckResult:
     """Check the features."""
 
@@ -74,7 +80,7 @@ def features_are_sound(
         yield from feature_findings(features, len(frame_indices[key].indices) if belongs else None)
         yield from _frozen(key, features, library, made["source"])
 
-    return _evaluate(clip_features, findings)
+    return _evaluate(context, clip_features, findings)
 
 
 @dg.asset_check(
@@ -84,9 +90,11 @@ def features_are_sound(
     description="Each sample is in one shot, in order; a shot's mean is that of its samples, and the video's vector "
     "that of all.",
 )
-def shots_are_sound(shots: StoredResults, clip_features: StoredResults) -> dg.AssetCheckResult:
+def shots_are_sound(
+    context: dg.AssetCheckExecutionContext, shots: StoredResults, clip_features: StoredResults
+) -> dg.AssetCheckResult:
     """Check the shots."""
-    return _evaluate(shots, lambda key: shot_findings(shots[key], clip_features[key]))
+    return _evaluate(context, shots, lambda key: shot_findings(shots[key], clip_features[key]))
 
 
 @dg.asset_check(
@@ -94,9 +102,9 @@ def shots_are_sound(shots: StoredResults, clip_features: StoredResults) -> dg.As
     partitions_def=videos_partitions,
     description="Each row of probabilities sums to one; the columns are the sentences that were asked for.",
 )
-def probabilities_are_sound(text_match: StoredResults) -> dg.AssetCheckResult:
+def probabilities_are_sound(context: dg.AssetCheckExecutionContext, text_match: StoredResults) -> dg.AssetCheckResult:
     """Check the probabilities."""
-    return _evaluate(text_match, lambda key: match_findings(text_match[key], text_match.parameters(key)))
+    return _evaluate(context, text_match, lambda key: match_findings(text_match[key], text_match.parameters(key)))
 
 
 CHECKS = [frames_follow_sampling, features_are_sound, shots_are_sound, probabilities_are_sound]
@@ -134,23 +142,33 @@ def _frozen(key: str, features: ClipFeatures, library: VideoLibrary, source: str
     )
 
 
-def _evaluate(results: StoredResults, look: Callable[[str], Iterable[Finding]]) -> dg.AssetCheckResult:
-    """One evaluation for all partitions of the run: every finding of the one, or every verdict of the many."""
-    found = {key: _look(key, look) for key in results}
-    wrong = {key: reason for key, findings in found.items() if (reason := _wrong(findings))}
+def _evaluate(
+    context: dg.AssetCheckExecutionContext, results: StoredResults, look: Callable[[str], Iterable[Finding]]
+) -> dg.AssetCheckResult:
+    """The evaluation of a run's one partition; of several each is logged, and what they come to is returned."""
+    found = {key: _result(_look(key, look)) for key in results}
     if len(found) == 1:
-        (findings,) = found.values()
-        records = [{**asdict(finding), "holds": "yes" if finding.holds else "no"} for finding in findings]
-        description = next(iter(wrong.values()), "As expected.")
-    else:
-        records = [{"video": key, "verdict": wrong.get(key, "as expected")} for key in found]
-        reasons = [f"{key}: {reason}" for key, reason in wrong.items()]
-        description = "\n".join([f"{len(wrong)} of {len(found)} videos are not as expected.", *reasons])
+        return next(iter(found.values()))
+    for key, result in found.items():
+        log_evaluation(context, key, result)
+    wrong = {key: result.description or "" for key, result in found.items() if not result.passed}
+    reasons = [f"{key}: {reason}" for key, reason in wrong.items()]
     return dg.AssetCheckResult(
         passed=not wrong,
-        description=description,
-        metadata={"findings": dg.MetadataValue.table([dg.TableRecord(record) for record in records])},
+        description="\n".join([f"{len(wrong)} of {len(found)} videos are not as expected.", *reasons]),
+        metadata={"findings": _table({"video": key, "verdict": wrong.get(key, "as expected")} for key in found)},
     )
+
+
+def _result(findings: Sequence[Finding]) -> dg.AssetCheckResult:
+    """What the findings on one partition come to."""
+    wrong = _wrong(findings)
+    rows = _table({**asdict(finding), "holds": "yes" if finding.holds else "no"} for finding in findings)
+    return dg.AssetCheckResult(passed=not wrong, description=wrong or "As expected.", metadata={"findings": rows})
+
+
+def _table(rows: Iterable[Mapping[str, str]]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
 
 
 def _look(key: str, look: Callable[[str], Iterable[Finding]]) -> list[Finding]:

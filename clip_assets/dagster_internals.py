@@ -7,9 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as _Checked,
+)
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
-__all__ = ["CheckRunHealthResult", "WorkerStatus", "add_partition_metadata", "provenance_tags"]
+__all__ = [
+    "CheckRunHealthResult",
+    "WorkerStatus",
+    "add_partition_metadata",
+    "log_evaluation",
+    "provenance_tags",
+]
 
 # Dagster's names of the tags that say what a materialization was made from.
 _DATA_VERSION = "dagster/data_version"
@@ -58,3 +67,25 @@ def provenance_tags(context: dg.OutputContext, data_version: str) -> dict[str, s
         tags[_INPUT_VERSION + name] = version.value if version else _NO_VERSION
         tags[_INPUT_EVENT + name] = str(made_from.storage_id) if made_from else _NO_EVENT
     return tags
+
+
+def log_evaluation(context: dg.AssetCheckExecutionContext, partition_key: str, result: dg.AssetCheckResult) -> None:
+    """Record what a check came to for one partition of a run that has several, for which it can return but one result.
+
+    The signature of `log_event` doesn't say that it takes evaluations. Dagster counts one only if it names the
+    materialization that was checked.
+    """
+    (check,) = context.op_execution_context.selected_asset_check_keys
+    asked = dg.AssetRecordsFilter(check.asset_key, asset_partitions=[partition_key])
+    found = context.instance.fetch_materializations(asked, limit=1).records
+    checked = [_Checked(storage_id=r.storage_id, run_id=r.run_id, timestamp=r.timestamp) for r in found]
+    evaluation = dg.AssetCheckEvaluation(
+        check.asset_key,
+        check.name,
+        result.passed,
+        result.metadata,
+        target_materialization_data=checked[0] if checked else None,
+        description=result.description,
+        partition=partition_key,
+    )
+    context.op_execution_context.log_event(evaluation)  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ OPTIONS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 VIEW = {"width": 1400, "height": 1000}
-RUN_SECONDS = 180
+RUN_SECONDS = 400
 BLANK_DEVIATION = 5.0
 """Of a picture's grey levels: below, nothing can be seen on it."""
 
@@ -79,6 +79,7 @@ class UI:
 
     def __init__(self, page: Page, server: DagsterServer) -> None:
         self.page = page
+        self.server = server
         self._url = server.url
 
     def open_graph(self) -> None:

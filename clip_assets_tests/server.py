@@ -18,6 +18,12 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+COUNTS = """
+query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+  partitionStats { numMaterialized numFailed }
+} } }
+"""
+
 LAUNCH = """
 mutation ($params: ExecutionParams!) {
   launchPipelineExecution(executionParams: $params) {
@@ -65,6 +71,11 @@ class DagsterServer:
         assert answer["__typename"] == "LaunchRunSuccess", answer
         run_id: str = answer["run"]["runId"]
         return run_id
+
+    def partition_counts(self, asset: str) -> tuple[int, int]:
+        """How many partitions of an asset are materialized, and how many failed, as the UI counts them."""
+        stats = self.query(COUNTS, key={"path": [asset]})["assetNodeOrError"]["partitionStats"]
+        return stats["numMaterialized"], stats["numFailed"]
 
     def run_status(self, run_id: str) -> str:
         """The run's status, such as SUCCESS."""

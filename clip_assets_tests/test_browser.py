@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from clip_assets_tests import browser
-from clip_assets_tests.server import dagster_dev
+from clip_assets_tests.server import dagster_dev, wait_until
 
 pytest.importorskip("playwright", reason="playwright isn't installed: pip install '.[browser]'")
 if browser.find_browser() is None:
@@ -38,7 +39,7 @@ def ui(deployment: dict[str, str]) -> Iterator[browser.UI]:
         ui = browser.UI(page, server)
         ui.materialize("All")
         filled = page.get_by_text("100% filled")
-        filled.nth(2).wait_for(timeout=browser.RUN_SECONDS * 1000)
+        filled.nth(4).wait_for(timeout=browser.RUN_SECONDS * 1000)
         yield ui
 
 
@@ -85,7 +86,36 @@ def test_a_broken_video_says_what_is_wrong_and_what_to_do_above_any_traceback(
     dialog.get_by_text("RUN_FAILURE").wait_for()
     told = dialog.inner_text()
     reason = told.index("broken.mp4: ")
-    assert "FFmpeg can't read this as a video" in told[reason:].splitlines()[0]
-    assert "replace it with a whole copy" in told
+    assert "it is a text, no video" in told[reason:].splitlines()[0]
+    assert "Put a copy that can be read in its place" in told
     assert "Stack Trace" not in told[:reason]
+    ui.close_dialog()
+
+
+@pytest.mark.timeout(1200)
+def test_a_batch_with_one_broken_video_ends_with_the_others_done_and_one_red(
+    ui: browser.UI, deployment: dict[str, str]
+) -> None:
+    videos = Path(deployment["CLIP_ASSETS_VIDEOS"])
+    good, broken = [f"batch{number:02}.mp4" for number in range(15)], "batch_broken.mp4"
+    for name in good:
+        shutil.copy(videos / CLIPS[0], videos / name)
+    (videos / broken).write_text("This is no video.\n")
+    browser.register(deployment, *good[:7], broken, *good[7:])
+    counts = {asset: ui.server.partition_counts(asset) for asset in PICTURES}
+    expected = {asset: (done + len(good), failed + 1) for asset, (done, failed) in counts.items()}
+    ui.materialize("Missing")
+    wait_until(
+        lambda: {asset: ui.server.partition_counts(asset) for asset in PICTURES} == expected,
+        2 * browser.RUN_SECONDS,
+        "15 done and one red",
+    )
+    ui.open_partition("text_match", good[0])
+    ui.page.get_by_text("0 to 2 s: a red circle").wait_for()
+    ui.open_partition("frame_indices", broken)
+    ui.page.get_by_role("button", name="View logs").click()
+    dialog = ui.page.get_by_role("dialog")
+    dialog.get_by_text("RUN_FAILURE").wait_for()
+    assert f"{broken}: " in dialog.inner_text()
+    assert "it is a text, no video" in dialog.inner_text()
     ui.close_dialog()

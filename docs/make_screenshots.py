@@ -46,7 +46,7 @@ def main() -> None:
         with dagster_dev(Path(environment["DAGSTER_HOME"]), environment) as server, browser_page() as page:
             ui = UI(page, server)
             ui.materialize("All")
-            page.get_by_text("100% filled").nth(2).wait_for(timeout=RUN_SECONDS * 1000)
+            page.get_by_text("100% filled").nth(4).wait_for(timeout=RUN_SECONDS * 1000)
             keep = partial(_keep, page, names)
             _look_at_partitions(ui, keep)
             _look_at_assets(ui, keep)
