@@ -12,7 +12,7 @@ UV_FLAGS := $(if $(TORCH),--torch-backend=$(TORCH))
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-browser screenshots lint format clean
+.PHONY: help demo dev test test-dagster test-browser screenshots lint format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1	\2/p' Makefile
@@ -27,6 +27,9 @@ dev: $(VENV)/.installed .dagster_home  ## open the UI on http://127.0.0.1:3000, 
 
 test: $(VENV)/.installed-test  ## run all tests, save those in a browser
 	$(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses 4 --dist worksteal
+
+test-dagster: $(VENV)/.oldest-dagster  ## run the tests that rest on Dagster's private API with the oldest Dagster allowed
+	./$(VENV)/oldest-dagster/bin/python -m pytest -m dagster_bounds
 
 test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## click through the UI in an installed Chromium
 	$(BIN)/python -m pytest -m browser
@@ -69,6 +72,17 @@ $(VENV)/.installed: $(VENV)/.made setup.cfg pyproject.toml constraints.txt
 
 $(VENV)/.installed-%: $(VENV)/.installed constraints-dev.txt
 	$(call install,.[$*])
+
+# Dagster alone, in front of the packages of $(VENV).
+$(VENV)/.oldest-dagster: $(VENV)/.installed-test setup.cfg
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)/oldest-dagster
+	@purelib='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+		echo "import site; site.addsitedir('$$($(BIN)/python -c "$$purelib")')" \
+		> "$$($(VENV)/oldest-dagster/bin/python -c "$$purelib")/packages.pth"
+	@oldest=$$(sed -n 's/^ *dagster>=\([0-9.]*\),.*/\1/p' setup.cfg) && \
+		$(BIN)/python -m pip --python $(VENV)/oldest-dagster/bin/python install --quiet --no-deps \
+		dagster==$$oldest dagster-shared==$$oldest dagster-pipes==$$oldest
+	@touch $@
 
 .dagster_home:
 	@mkdir -p $@

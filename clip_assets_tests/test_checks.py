@@ -39,7 +39,18 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    """What each check came to, by its asset; of a batch what it returned, not each video's."""
     return {evaluation.asset_key.to_user_string(): evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+def counted(platform: Platform, asset: str) -> dict[str, set[str]]:
+    """The partitions of an asset by what its check came to, where Dagster counts it for what is stored now."""
+    key = dg.AssetCheckKey(dg.AssetKey(asset), CHECKS[asset])
+    found: dict[str, set[str]] = {}
+    for info in platform.instance.event_log_storage.get_asset_check_partition_info([key]):
+        if info.partition_key and info.is_current:
+            found.setdefault(info.latest_execution_status.value, set()).add(info.partition_key)
+    return found
 
 
 def check(platform: Platform, asset: str, *keys: str) -> dg.AssetCheckEvaluation:
@@ -79,6 +90,19 @@ def test_a_batch_s_check_lists_every_video_and_names_the_one_that_fails(platform
     assert evaluation.description.startswith("1 of 3 videos are not as expected.\nb.mp4: row sum furthest from 1: 2.0")
     verdicts = {row.data["video"]: row.data["verdict"] for row in evaluation.metadata["findings"].records}
     assert verdicts["a.mp4"] == verdicts["c.mp4"] == "as expected"
+
+
+@pytest.mark.dagster_bounds
+def test_a_check_counts_for_each_video_of_a_batch_and_turns_with_the_next_run(platform: Platform) -> None:
+    keys = ("a.mp4", "b.mp4", "c.mp4")
+    assert platform.materialize(*keys).success
+    for asset in CHECKS:
+        assert counted(platform, asset) == {"SUCCEEDED": set(keys)}
+    (Path(str(platform.store.path("text_match", "b.mp4"))) / "logits.npy").write_bytes(b"")
+    check(platform, "text_match", *keys[::2])
+    assert counted(platform, "text_match") == {"SUCCEEDED": {"a.mp4", "c.mp4"}, "FAILED": {"b.mp4"}}
+    assert platform.materialize("b.mp4", config={"text_match": {"force": True}}).success
+    assert counted(platform, "text_match") == {"SUCCEEDED": set(keys)}
 
 
 def test_a_stored_file_that_was_broken_by_hand_turns_its_check_red(platform: Platform) -> None:

@@ -59,6 +59,7 @@ def test_a_run_gives_a_sign_while_it_works_and_none_afterwards(tmp_path: Path) -
         assert list(folder.iterdir()) == []
 
 
+@pytest.mark.dagster_bounds
 def test_run_monitoring_hears_that_the_process_is_gone(tmp_path: Path) -> None:
     launcher = {"module": "clip_assets.liveness", "class": "WatchedRunLauncher"}
     with dg.instance_for_test(temp_dir=str(tmp_path), overrides={"run_launcher": launcher}) as instance:
