@@ -12,17 +12,21 @@ UV_FLAGS := $(if $(TORCH),--torch-backend=$(TORCH))
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-dagster test-browser screenshots lint format clean
+.PHONY: help demo browse dev test test-dagster test-browser screenshots lint format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1	\2/p' Makefile
 
 demo: $(VENV)/.installed .dagster_home  ## materialize the bundled clips through Dagster, print the probabilities
 	@$(BIN)/clip-assets demo
+	@echo "Look at them: make browse"
 	@echo "Open the UI:  make dev"
 	@echo 'Ask them:     $(BIN)/clip-assets find "a blue square"'
 
-dev: $(VENV)/.installed .dagster_home  ## open the UI on http://127.0.0.1:3000, with .env or else the demo's settings
+browse: $(VENV)/.installed .dagster_home  ## ask and look on http://127.0.0.1:3001, with .env or else the demo's settings
+	@set -a; [ -f .env ] || . ./clip_assets/demo/demo.env; exec $(BIN)/clip-assets browse
+
+dev: $(VENV)/.installed .dagster_home  ## the same beside Dagster's UI on http://127.0.0.1:3000
 	@set -a; [ -f .env ] || . ./clip_assets/demo/demo.env; exec $(BIN)/clip-assets dev
 
 test: $(VENV)/.installed-test  ## run all tests, save those in a browser

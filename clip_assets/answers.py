@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, overload
 from clip_assets.core.errors import ResultMissingError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from clip_assets.core.search.upkeep import Census
@@ -64,6 +66,21 @@ class SimilarVideo:
 
     key: str
     score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How well each sample of a video goes with what was asked for.
+
+    Attributes:
+        times_ms: float64 (T,), the samples' times.
+        scores: float64 (T,), the cosine of each sample's feature with the query.
+        duration_ms: Where the video ends.
+    """
+
+    times_ms: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    duration_ms: float
 
 
 @dataclass(frozen=True)

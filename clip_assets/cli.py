@@ -51,9 +51,12 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     init.add_argument("--fps", type=float, help="samples per second (default: every frame)")
     init.set_defaults(run=_init)
 
-    dev = commands.add_parser("dev", help="open the project's UI, with Dagster's daemon beside it")
+    dev = commands.add_parser("dev", help="open the page to ask and Dagster's UI, with its daemon beside it")
     dev.add_argument(
-        "--port", type=int, default=3000, help="of the UI; the next free one if it is taken (default: 3000)"
+        "--port",
+        type=int,
+        default=3000,
+        help="of Dagster's UI, the next one is the page's; the next free ones if they are taken (default: 3000)",
     )
     dev.set_defaults(run=_dev)
 
@@ -78,6 +81,12 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
         add_find_arguments(find)
         add_similar_arguments(similar)
+
+    browse = commands.add_parser("browse", help="open the page to ask and to look at all videos")
+    if argv[:1] == ["browse"]:
+        from clip_assets.browse.command import add_arguments
+
+        add_arguments(browse)
 
     demo = commands.add_parser("demo", help="materialize the bundled clips and print what each frame shows")
     demo.set_defaults(run=_demo)
@@ -111,8 +120,9 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _dev(arguments: argparse.Namespace) -> int:
-    from clip_assets.dev import dagster_service, free_port, run_together
+    from clip_assets.dev import HOST, browse_service, dagster_service, free_port, run_together
     from clip_assets.project import instance_folder, load_settings, refresh_instance_settings
+    from clip_assets.settings import variable_name
 
     load_settings()
     if news := refresh_instance_settings(instance_folder()):
@@ -120,8 +130,11 @@ def _dev(arguments: argparse.Namespace) -> int:
     port = free_port(arguments.port)
     if port != arguments.port:
         _say(f"Port {arguments.port} is taken; this is on {port}.")
-    _say("Starting Dagster's UI and daemon ...")
-    return run_together([dagster_service(port)], _say)
+    browse_port = free_port(port + 1)
+    os.environ.setdefault(variable_name("browse_url"), f"http://{HOST}:{browse_port}")
+    _say("Starting the page to ask, Dagster's UI and its daemon ...")
+    dagster = dagster_service(port)
+    return run_together([browse_service(browse_port, dagster), dagster], _say)
 
 
 def _add(arguments: argparse.Namespace) -> int:

@@ -45,7 +45,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 weights=str(settings.weights),
             ),
             "library": VideoLibrary(root=str(settings.videos), video_timeout=settings.video_timeout),
-            "io_manager": IO_MANAGERS[settings.format](base_path=settings.output),
+            "io_manager": IO_MANAGERS[settings.format](base_path=settings.output, browse_url=settings.browse_url),
         },
         # One process for a run, so that the model is loaded once.
         executor=dg.in_process_executor,

@@ -1,4 +1,4 @@
-"""``clip-assets dev``: Dagster's UI and daemon, as processes that end together with the command."""
+"""``clip-assets dev``: the pages, Dagster's UI and daemon, as processes that end together with the command."""
 
 import os
 import signal
@@ -78,12 +78,18 @@ def dagster_service(port: int) -> Service:
     return Service([sys.executable, "-W", superseded, "-m", "dagster", "dev", *options], port, GROUP_PAGE)
 
 
+def browse_service(port: int, dagster: Service) -> Service:
+    """The pages of the project in the working directory, which link to Dagster's UI."""
+    options = ["--port", str(port), "--dagster", f"http://{HOST}:{dagster.port}", "--quiet"]
+    return Service([sys.executable, "-m", "clip_assets.cli", "browse", *options], port, "")
+
+
 def run_together(services: Sequence[Service], say: Callable[[str], object]) -> int:
     """Run services until one ends, or this process is told to end; then end them all, and what they started.
 
     Args:
         services: At least one.
-        say: Takes a line for the user, as when a service is ready.
+        say: Takes a line for the user, as when a service is ready, and all before it are.
 
     Returns:
         0 when told to end; 1 when a service ended by itself.
@@ -93,9 +99,8 @@ def run_together(services: Sequence[Service], say: Callable[[str], object]) -> i
         starting = list(services)
         try:
             while all(process.poll() is None for process in processes):
-                for service in [service for service in starting if service.answers()]:
-                    say(f"Open {service.address}")
-                    starting.remove(service)
+                while starting and starting[0].answers():
+                    say(f"Open {starting.pop(0).address}")
                     if not starting:
                         say("Ctrl-C ends it.")
                 time.sleep(_POLL_SECONDS)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
@@ -96,6 +97,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
     _sign: Sign | None = PrivateAttr(default=None)
 
     base_path: str = Field(description="Where results are stored: a folder, or any fsspec URL.")
+    browse_url: str | None = Field(default=None, description="Address of the pages that show each video.")
 
     @property
     @abstractmethod
@@ -203,11 +205,18 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         """What is known of a stored partition, for its materialization event."""
         path = self.store.path(manifest.asset, manifest.partition_key)
         return {
+            **self._link(manifest.partition_key),
             **{picture.name: _as_markdown(picture) for picture in self._pictures(context, manifest)},
             **work.describe(manifest.summary),
             "path": dg.MetadataValue.path(str(path)),
             "created": dg.MetadataValue.timestamp(datetime.fromisoformat(manifest.created)),
         }
+
+    def _link(self, key: str) -> dict[str, Any]:
+        """The video's page, where the settings say where the pages are."""
+        if not self.browse_url:
+            return {}
+        return {"video": dg.MetadataValue.url(f"{self.browse_url.rstrip('/')}/video/{quote(key, safe='/')}")}
 
     def _materialization(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> dg.AssetMaterialization:
         """The event that Dagster would make of a stored partition if its step succeeded."""

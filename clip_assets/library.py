@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clip_assets.answers import Moment, Moments, SimilarVideo, notes_of
+from clip_assets.answers import Moment, Moments, Scores, SimilarVideo, notes_of
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError, SettingsError
 from clip_assets.core.identity import digest
 from clip_assets.core.records import ClipFeatures, Shots
@@ -33,6 +33,7 @@ from clip_assets.core.search.search import Found, Wanted, is_under
 from clip_assets.core.search.texts import TextCache
 from clip_assets.core.search.thumbnail import thumbnail_of
 from clip_assets.core.search.upkeep import FEATURES, Census, Upkeep, shots_of
+from clip_assets.core.shots import unit_rows
 from clip_assets.core.store import Store
 from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.core.weights import MODEL_NAMES, model_sha256
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from clip_assets.core.model import ClipModel
+    from clip_assets.core.search.index import IndexedVideo
     from clip_assets.settings import Settings
 
     Picture = str | Path | bytes | Image
@@ -140,26 +142,48 @@ class Library:
         """
         if top < 1 or per_video < 1:
             raise QueryError(f"top is {top} and per_video {per_video}; allowed is 1 and more.")
-        sentences = [(checked_sentence(sentence), 1.0)] if sentence is not None else []
-        sentences += [_weighted_sentence(words, 1.0) for words in _several(text)]
-        sentences += [_weighted_sentence(words, NOT_WEIGHT) for words in _several(without)]
+        sentences = _sentences(sentence, text, without)
         self._compare(refresh)
         census = self._upkeep.census()
         model, weights = self._model(census)
         if weights not in census.states:
             return Moments((), notes=self._notes(weights, sentences), as_of=self._as_of())
         encoder = self._encoder(model, weights)
-        parts = self._sentence_parts(encoder, sentences)
-        parts += [self._picture_part(encoder, picture) for picture in _several(image)]
-        parts += [self._place_part(weights, words) for words in _several(like)]
-        vector = weighted_sum([part for part, _ in parts], [weight for _, weight in parts])
-        wanted = Wanted(vector, top, per_video, min_score, under)
+        parts = self._parts(encoder, sentences, image, like)
+        wanted = Wanted(_sum(parts), top, per_video, min_score, under)
         answer, rows = ask(self._upkeep, self._store, weights, wanted)
         alone = sentences[0][0] if len(parts) == len(sentences) == 1 and sentences[0][1] > 0 else None
         likely = self._likelihoods(encoder, model, alone, answer.moments) if alone else [None] * len(answer.moments)
         moments = tuple(self._moment(one, rows, of) for one, of in zip(answer.moments, likely, strict=True))
         names = names_with(alone, (key for key in self._keys(weights) if is_under(key, under))) if alone else ()
         return Moments(moments, names, self._notes(weights, sentences), self._as_of())
+
+    def scores(
+        self,
+        key: str,
+        sentence: str | None = None,
+        *,
+        text: str | Sequence[str] = (),
+        image: Picture | Sequence[Picture] = (),
+        like: str | Sequence[str] = (),
+        without: str | Sequence[str] = (),
+    ) -> Scores:
+        """How well each sample of a video goes with what is asked for; see `find`.
+
+        Raises:
+            QueryError: The video isn't in the library, nothing is asked for, or something that can't be.
+            TextError: A sentence is longer than the model takes.
+            ModelError: The model's weights can't be had.
+            StoreError: What is stored can't be read.
+        """
+        sentences = _sentences(sentence, text, without)
+        self._compare(refresh=False)
+        model, weights = self._model(self._upkeep.census())
+        video = self._searched(weights, key)
+        vector = _sum(self._parts(self._encoder(model, weights), sentences, image, like))
+        rows = StoredRows(self._store)
+        (features,) = rows(video, [(0, video.rows)])
+        return Scores(rows.times(video), unit_rows(features) @ vector, video.duration_ms)
 
     def similar(self, key: str, top: int = 10, *, refresh: bool = False) -> tuple[SimilarVideo, ...]:
         """The videos whose content is most like that of a video, the most alike first.
@@ -285,6 +309,25 @@ class Library:
         checkpoint = self._settings.checkpoint if name == "custom" else None
         return load_model(name, checkpoint=checkpoint, weights_folder=self._settings.weights)
 
+    def _parts(
+        self,
+        encoder: QueryEncoder,
+        sentences: Sequence[tuple[str, float]],
+        image: Picture | Sequence[Picture],
+        like: str | Sequence[str],
+    ) -> list[tuple[NDArray[np.floating], float]]:
+        """All that is asked for, as vectors with their weights."""
+        parts = self._sentence_parts(encoder, sentences)
+        parts += [self._picture_part(encoder, picture) for picture in _several(image)]
+        return parts + [self._place_part(encoder.weights, words) for words in _several(like)]
+
+    def _searched(self, weights: str, key: str) -> IndexedVideo:
+        videos = self._upkeep.cache.index(weights).videos
+        found = next((video for video in videos if video.key == key), None)
+        if found is None:
+            raise QueryError(f"{key!r} isn't among the {len(videos)} videos that are searched.")
+        return found
+
     def _sentence_parts(
         self, encoder: QueryEncoder, sentences: Sequence[tuple[str, float]]
     ) -> list[tuple[NDArray[np.floating], float]]:
@@ -302,9 +345,7 @@ class Library:
     def _place_part(self, weights: str, words: str) -> tuple[NDArray[np.floating], float]:
         words, weight = split_weight(words)
         place = parse_place(words)
-        video = next((video for video in self._upkeep.cache.index(weights).videos if video.key == place.key), None)
-        if video is None:
-            raise QueryError(f"{place.key!r} isn't among the videos that are searched.")
+        video = self._searched(weights, place.key)
         rows = StoredRows(self._store)
         first, end = rows_at(place, rows.times(video), video.duration_ms)
         (features,) = rows(video, [(first, end)])
@@ -348,6 +389,19 @@ class Library:
     def _as_of(self) -> datetime | None:
         looked_at = self._upkeep.cache.looked_at()
         return datetime.fromtimestamp(looked_at, UTC) if looked_at else None
+
+
+def _sentences(
+    sentence: str | None, text: str | Sequence[str], without: str | Sequence[str]
+) -> list[tuple[str, float]]:
+    """The sentences of a question with their weights, the one that was asked plainly first."""
+    plain = [(checked_sentence(sentence), 1.0)] if sentence is not None else []
+    asked = [_weighted_sentence(words, 1.0) for words in _several(text)]
+    return plain + asked + [_weighted_sentence(words, NOT_WEIGHT) for words in _several(without)]
+
+
+def _sum(parts: Sequence[tuple[NDArray[np.floating], float]]) -> NDArray[np.float64]:
+    return weighted_sum([part for part, _ in parts], [weight for _, weight in parts])
 
 
 def _weighted_sentence(words: str, weight: float) -> tuple[str, float]:

@@ -129,6 +129,11 @@ class Settings(BaseSettings):
     pictures: Literal["on", "off"] = Field(
         default="on", description="Contact sheets and plots for the UI: on, or off to save time and space."
     )
+    browse_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s]+$",
+        description="Address of `clip-assets browse`, which materializations link to; `clip-assets dev` sets it.",
+    )
     videos_per_run: int = Field(default=16, ge=1, description="Videos that share a run, and so one loaded model.")
     sensor: Literal["off", "on"] = Field(
         default="off", description="Whether the sensors run without being switched on in the UI."

@@ -100,7 +100,7 @@ def test_a_moment_shows_what_is_stored_and_else_the_video(lib, demo_library, mon
         assert picture.width == side
         red, _, blue = np.asarray(picture, np.int64)[picture.height // 2, picture.width // 2]
         assert blue > red + 60
-        monkeypatch.setattr("clip_assets.core.search.thumbnail.kept_frames", lambda sheet: {})
+        monkeypatch.setattr("clip_assets.core.search.thumbnail.kept_picture", lambda *_: None)
     with pytest.raises(ResultMissingError):
         Moment("a.mp4", 0.0, 1.0, 0.0, 0.5).thumbnail()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _QUALITY = {"crf": "18", "preset": "veryfast", "bf": "0"}  # without B-frames MP4 keeps the exact length
 
 
-def cut(video: Path, from_ms: float, to_ms: float, target: Path) -> None:
+def cut(video: Path, from_ms: float, to_ms: float, target: Path, side: int | None = None) -> None:
     """Write what is on screen between two times to an MP4 file: H.264, each frame for as long as in the video.
 
     Args:
@@ -27,6 +27,7 @@ def cut(video: Path, from_ms: float, to_ms: float, target: Path) -> None:
         from_ms: Where to begin; the frame that is on screen then comes first.
         to_ms: Where to end.
         target: The file to write; one that is there is replaced.
+        side: Pixels of the longer side, where the video's is longer; None: as large as the video.
 
     Raises:
         VideoError: The video can't be read, or shows nothing then.
@@ -46,14 +47,17 @@ def cut(video: Path, from_ms: float, to_ms: float, target: Path) -> None:
         av.open(str(target), "w", format="mp4") as output,
     ):
         stream = output.add_stream("libx264", options=_QUALITY)
-        stream.width, stream.height = source.width // 2 * 2, source.height // 2 * 2
+        scale = min(1.0, side / max(source.width, source.height)) if side else 1.0
+        stream.width, stream.height = (max(2, int(scale * size) // 2 * 2) for size in (source.width, source.height))
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = source.time_base
         stream.codec_context.sample_aspect_ratio = source.sample_aspect_ratio
         places = {int(index): place for place, index in enumerate(indices)}
         for frame in frames:
-            pixels = np.ascontiguousarray(frame.rgb[: stream.height, : stream.width])
+            pixels = frame.rgb if scale < 1 else np.ascontiguousarray(frame.rgb[: stream.height, : stream.width])
             picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            if scale < 1:
+                picture = picture.reformat(stream.width, stream.height)
             picture.pts, picture.time_base = starts[places[frame.index]], source.time_base
             _mux(output, stream.encode(picture), durations)
         _mux(output, stream.encode(None), durations)

@@ -32,7 +32,10 @@ _QUALITIES = (85, 70, 55, 40, 25, 10)
 
 
 def thumbnails(
-    video: VideoProbe, indices: NDArray[np.int64], timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    video: VideoProbe,
+    indices: NDArray[np.int64],
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    side: int = _THUMBNAIL[0],
 ) -> dict[int, Image.Image]:
     """Small pictures of these frames, upright, by frame index; of a damaged video those that decode.
 
@@ -40,6 +43,7 @@ def thumbnails(
         video: The video.
         indices: int64, ascending without repeats.
         timeout_seconds: The longest that one read may take.
+        side: Pixels of a picture's longer side, at most.
 
     Raises:
         VideoError: The video isn't there any more, or reading takes too long.
@@ -51,14 +55,14 @@ def thumbnails(
         decode(video, indices, on_damage=on_damage, timeout_seconds=timeout_seconds) as frames,
     ):
         for frame in frames:
-            made[frame.index] = _small(Image.fromarray(frame.rgb), video.sample_aspect_ratio)
+            made[frame.index] = _small(Image.fromarray(frame.rgb), video.sample_aspect_ratio, side)
     return made
 
 
-def _small(picture: Image.Image, pixel_aspect: Fraction) -> Image.Image:
-    """A picture made to fit into a contact sheet's cell, its pixels square."""
+def _small(picture: Image.Image, pixel_aspect: Fraction, side: int) -> Image.Image:
+    """A picture made to fit into a square of that many pixels, its own pixels square."""
     width, height = float(picture.width * pixel_aspect), picture.height
-    scale = min(1.0, _THUMBNAIL[0] / width, _THUMBNAIL[1] / height)
+    scale = min(1.0, side / width, side / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
 

@@ -80,11 +80,11 @@ class QueryEncoder:
         return model
 
 
-def read_picture(picture: str | Path | bytes | Image) -> NDArray[np.uint8]:
+def read_picture(picture: str | Path | bytes | Image, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """A picture upright, uint8 (H, W, 3): of a file, of a file's bytes, or as PIL has it.
 
     Raises:
-        QueryError: It can't be read, or has more than `MAX_PIXELS`.
+        QueryError: It can't be read, or has more pixels than that.
     """
     from PIL import Image, ImageOps
 
@@ -97,12 +97,12 @@ def read_picture(picture: str | Path | bytes | Image) -> NDArray[np.uint8]:
             else:
                 source = io.BytesIO(picture) if isinstance(picture, bytes) else Path(picture)
                 opened = Image.open(source, formats=_FORMATS)
-        if opened.width * opened.height > MAX_PIXELS:
-            raise QueryError(f"{name} has {opened.width} x {opened.height} pixels; at most {MAX_PIXELS:,} are read.")
+        if opened.width * opened.height > max_pixels:
+            raise QueryError(f"{name} has {opened.width} x {opened.height} pixels; at most {max_pixels:,} are read.")
         if not opened.width or not opened.height:
             raise QueryError(f"{name} is empty.")
         return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
     except Image.DecompressionBombError as error:
-        raise QueryError(f"{name} has too many pixels; at most {MAX_PIXELS:,} are read.") from error
+        raise QueryError(f"{name} has too many pixels; at most {max_pixels:,} are read.") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise QueryError(f"{name} can't be read as a picture: {error}.") from error

@@ -9,7 +9,7 @@ import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.library import path_for
-from clip_assets.core.pictures.kept import SHEET_NAME, kept_frames
+from clip_assets.core.pictures.kept import kept_picture
 from clip_assets.core.pictures.sheets import thumbnails
 from clip_assets.core.search.ask import StoredRows
 from clip_assets.core.video import probe
@@ -31,11 +31,8 @@ def thumbnail_of(found: Found, store: Store, videos: Path) -> Image:
     manifest = StoredRows(store).manifest(found.video)
     (indices,) = store.rows(manifest, "indices", [(found.first_row, found.last_row + 1)])
     best = int(indices[found.best_row - found.first_row])
-    sheet = store.picture(manifest, SHEET_NAME)
-    kept = kept_frames(sheet) if sheet else {}
-    inside = [index for index in indices.tolist() if index in kept]
-    if inside:
-        return kept[min(inside, key=lambda index: abs(index - best))]
+    if kept := kept_picture(store, manifest, indices.tolist(), best):
+        return kept
     made = thumbnails(probe(path_for(videos, found.video.key)), np.array([best]))
     if best in made:
         return made[best]

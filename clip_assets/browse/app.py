@@ -1,0 +1,159 @@
+"""The web application: which address is answered by what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from clip_assets.browse.guard import LOOPBACK, Guard
+from clip_assets.browse.holdings import Holdings, StatesProvider
+from clip_assets.browse.pages import Pages, static_folder
+from clip_assets.browse.pictures import Pictures
+from clip_assets.browse.playing import Playing, media_type
+from clip_assets.browse.question import Question
+from clip_assets.browse.uploads import Uploads
+from clip_assets.core.errors import ClipAssetsError, PartitionKeyError, QueryError, ResultMissingError, VideoError
+from clip_assets.core.records import RECORD_TYPES
+from clip_assets.core.store import Store
+from clip_assets.library import Library
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from clip_assets.settings import Settings
+
+_DECODERS = 2
+_FOREVER = {"Cache-Control": "private, max-age=604800, immutable"}
+
+
+def create_app(
+    settings: Settings,
+    *,
+    states: StatesProvider | None = None,
+    dagster: str | None = None,
+    hosts: Collection[str] = LOOPBACK,
+    token: str | None = None,
+) -> ASGIApp:
+    """The pages of a library.
+
+    Args:
+        settings: Where the videos and the results are, and the model.
+        states: Tells the state of each registered video; None where nobody does.
+        dagster: The address of Dagster's UI, to link to; None where it isn't known.
+        hosts: Names that a browser may call this server by, without ports.
+        token: What a browser has to know; None where none is asked for.
+    """
+    store, uploads, library = Store(settings.output), Uploads(), Library(settings)
+    holdings = Holdings(store, states)
+    holdings.begin()
+    pages = Pages(library, store, holdings, uploads, dagster)
+    media = Media(store, settings, uploads)
+    routes = [
+        Route("/", pages.first),
+        Route("/search", pages.search),
+        Route("/search", media.upload, methods=["POST"]),
+        Route("/videos", pages.videos),
+        Route("/video/{key:path}", pages.video),
+        Route("/picture/{key:path}", media.picture),
+        Route("/stored/{key:path}", media.stored),
+        Route("/media/{key:path}", media.original),
+        Route("/stretch/{key:path}", media.stretch),
+        Route("/upload/{name}", media.uploaded),
+        Mount("/static", StaticFiles(directory=static_folder())),
+    ]
+
+    def told(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            return pages.problem(error.status_code, error.detail, "There is no such page here.")
+        if isinstance(error, ResultMissingError | PartitionKeyError | VideoError):
+            return pages.problem(404, "Not found", str(error))
+        return pages.problem(400 if isinstance(error, QueryError) else 500, "That didn't work", str(error))
+
+    handlers = {ClipAssetsError: told, HTTPException: told}
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), hosts, token)
+
+
+class Media:
+    """Answers with pictures and videos; no more are decoded at once than leave the machine to others."""
+
+    def __init__(self, store: Store, settings: Settings, uploads: Uploads) -> None:
+        self._store = store
+        self._uploads = uploads
+        self._pictures = Pictures(store, settings.videos)
+        self._playing = Playing(store, settings.videos)
+        self._decoders = CapacityLimiter(_DECODERS)
+        self._encoders = CapacityLimiter(1)
+
+    async def picture(self, request: Request) -> Response:
+        """A picture of a moment: ``t``, and the kept one from ``from`` to ``to`` unless a ``sharp`` one is wanted."""
+        key = request.path_params["key"]
+        best, begin, end = (_ms(request, name) for name in ("t", "from", "to"))
+        data = None
+        if "sharp" not in request.query_params:
+            data = await to_thread.run_sync(self._pictures.kept, key, best, min(begin, best), max(end, best))
+        if data is None:
+            data = await to_thread.run_sync(self._pictures.decoded, key, best, limiter=self._decoders)
+        return _picture(data, "image/jpeg", is_final="v" in request.query_params)
+
+    def stored(self, request: Request) -> Response:
+        """A picture that is stored beside a result of ``asset``, by its file's ``name``."""
+        key, asset, name = request.path_params["key"], *(request.query_params.get(one, "") for one in ("asset", "name"))
+        manifest = self._store.manifest(asset, key) if asset in RECORD_TYPES else None
+        found = self._store.picture(manifest, name) if manifest else None
+        if found is None:
+            raise ResultMissingError(f"There is no picture {name!r} of {key!r}.")
+        return _picture(found.data, "image/png" if name.endswith(".png") else "image/jpeg", is_final=False)
+
+    def original(self, request: Request) -> Response:
+        """A video's own file, whole or in ranges."""
+        path = self._playing.original(request.path_params["key"])
+        return FileResponse(path, media_type=media_type(path))
+
+    async def stretch(self, request: Request) -> Response:
+        """The stretch of a video that begins at ``from``, encoded anew."""
+        key, begin = request.path_params["key"], _ms(request, "from")
+        path = await to_thread.run_sync(self._playing.stretch, key, begin, limiter=self._encoders)
+        return FileResponse(path, media_type="video/mp4")
+
+    async def upload(self, request: Request) -> Response:
+        """Take a picture to look for, and lead to what goes with it."""
+        question = Question.of(request.query_params)
+        async with request.form(max_files=1, max_fields=20) as form:
+            given = form.get("picture")
+            if given is None or isinstance(given, str) or not given.size:
+                raise QueryError("No picture was chosen.")
+            data = await given.read()
+        name = await to_thread.run_sync(self._uploads.add, data, limiter=self._decoders)
+        return RedirectResponse(question.url(image=name, at=""), 303)
+
+    def uploaded(self, request: Request) -> Response:
+        """A picture that was uploaded, small."""
+        return _picture(self._uploads.shown(request.path_params["name"]), "image/jpeg", is_final=False)
+
+
+def _picture(data: bytes, kind: str, *, is_final: bool) -> Response:
+    return Response(data, media_type=kind, headers=_FOREVER if is_final else None)
+
+
+def _ms(request: Request, name: str) -> float:
+    """A time of an address, given in seconds.
+
+    Raises:
+        QueryError: It is none.
+    """
+    words = request.query_params.get(name, "0")
+    try:
+        seconds = float(words)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e7:
+        raise QueryError(f"{name} is {words[:80]!r}; allowed are seconds.")
+    return 1000 * seconds

@@ -1,0 +1,206 @@
+"""The pages: what each shows, as values for its template."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from clip_assets.advice import PLATFORM, explain
+from clip_assets.answers import Moments, SimilarVideo
+from clip_assets.browse import question as questions
+from clip_assets.browse import stage, words
+from clip_assets.browse.charts import HEIGHT, WIDTH, across
+from clip_assets.browse.holdings import FEATURES, Holdings, Video
+from clip_assets.browse.listing import SIZES, SORTS, Listing
+from clip_assets.browse.question import Question
+from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError
+from clip_assets.core.library import validate_key
+from clip_assets.core.search.queries import parse_place
+from clip_assets.show import sections
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from clip_assets.browse.uploads import Uploads
+    from clip_assets.core.store import Store
+    from clip_assets.library import Library
+
+_NEWEST = 24
+_FAILED = 12
+_SIMILAR = 6
+
+
+class Pages:
+    """Answers with HTML; the methods are called in threads."""
+
+    def __init__(
+        self, library: Library, store: Store, holdings: Holdings, uploads: Uploads, dagster: str | None
+    ) -> None:
+        self._library = library
+        self._store = store
+        self._holdings = holdings
+        self._uploads = uploads
+        self._dagster = dagster.rstrip("/") if dagster else None
+        self._templates = Environment(
+            loader=PackageLoader("clip_assets.browse"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(words.FILTERS)
+        self._templates.globals.update(WIDTH=WIDTH, HEIGHT=HEIGHT)
+        self._templates.globals.update(
+            address=questions.address, place=questions.place, without=questions.without, drawn_size=stage.drawn_size
+        )
+
+    def first(self, request: Request) -> Response:
+        """What the library holds, and where to ask."""
+        overview = self._holdings.overview()
+        failed = [video for video in overview.videos if video.state == "failed"]
+        newest = sorted((video for video in overview.videos if video.version), key=lambda video: video.created)
+        return self._page(
+            "first.html",
+            question=Question(),
+            overview=overview,
+            failed=failed[:_FAILED],
+            failed_count=len(failed),
+            newest=newest[: -_NEWEST - 1 : -1],
+            videos_folder=self._library.folder,
+        )
+
+    def search(self, request: Request) -> Response:
+        """Moments that go with what is asked for, and one of them played."""
+        question = Question()
+        try:
+            question = Question.of(request.query_params)
+            picture = self._uploads.get(question.image) if question.image else None
+            arguments = question.arguments(picture)
+            if not question.is_asked:
+                return self._answer(question, None)
+            found = self._library.find(
+                **arguments,
+                top=question.top,
+                per_video=question.per_video,
+                min_score=question.min_score,
+                under=question.under,
+            )
+            return self._answer(question, found, self._stage(question, found, arguments) if question.at else None)
+        except ClipAssetsError as error:
+            return self._answer(question, None, problem=explain(error, PLATFORM), status=_status(error))
+
+    def _answer(
+        self, question: Question, found: Moments | None, played: Any = None, problem: str = "", status: int = 200
+    ) -> Response:
+        overview = self._holdings.overview()
+        versions = {video.key: video.version for video in overview.videos}
+        best = max((moment.score for moment in found), default=0.0) if found else 0.0
+        folders = sorted({video.folder for video in overview.videos if video.folder})
+        return self._page(
+            "search.html",
+            status,
+            question=question,
+            found=found,
+            best=best,
+            versions=versions,
+            folders=folders[:500],
+            stage=played,
+            problem=problem,
+            is_empty=not overview.videos,
+        )
+
+    def _stage(self, question: Question, found: Moments, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What is shown of the moment that is played."""
+        played = parse_place(question.at)
+        scores = self._library.scores(played.key, **arguments)
+        moments = sorted((moment for moment in found if moment.key == played.key), key=lambda moment: moment.from_ms)
+        chart = stage.timeline(scores, moments, played)
+        return {
+            "key": played.key,
+            "played": played,
+            "timeline": chart,
+            "moment": next((mark.moment for mark in chart.marks if mark.is_played), None),
+            "size": stage.picture_size(self._store, played.key),
+        }
+
+    def video(self, request: Request) -> Response:
+        """One video: player, shots, sentences over time, facts."""
+        key = request.path_params["key"]
+        validate_key(key)
+        video = self._holdings.video(key)
+        is_stored = self._store.manifest(FEATURES, key) is not None
+        if video is None and not is_stored:
+            raise ResultMissingError(f"There is no video {key!r} here.")
+        video = video or Video(key, "stored")
+        try:
+            parts = sections(self._store, key)
+        except ResultMissingError:
+            parts = []
+        at_ms = 1000 * _seconds(request.query_params.get("t", ""))
+        shots = stage.shots(self._library, key) if is_stored else []
+        duration_ms = max(1000 * (video.seconds or 0.0), shots[-1].last_ms if shots else 0.0)
+        return self._page(
+            "video.html",
+            question=Question(),
+            video=replace(video, seconds=video.seconds or duration_ms / 1000 or None),
+            is_stored=is_stored,
+            at_ms=at_ms,
+            duration_ms=duration_ms,
+            x=across(at_ms, duration_ms),
+            size=stage.picture_size(self._store, key),
+            shots=shots,
+            sentences=stage.sentences(self._store, key, duration_ms),
+            similar=self._similar(key) if is_stored else (),
+            parts=parts,
+            files=[str(self._store.path(part.title, key)) for part in parts],
+            path=str(self._library.folder / key),
+            dagster=self._dagster and self._dagster + questions.address("assets", FEATURES, partition=key),
+        )
+
+    def _similar(self, key: str) -> tuple[SimilarVideo, ...]:
+        try:
+            return self._library.similar(key, _SIMILAR)
+        except QueryError:  # it is stored, and isn't searched: another model's, say
+            return ()
+
+    def videos(self, request: Request) -> Response:
+        """All videos, by pages."""
+        overview = self._holdings.overview()
+        listing = Listing.of(request.query_params)
+        return self._page(
+            "videos.html",
+            question=Question(),
+            overview=overview,
+            listing=listing,
+            shown=listing.of_videos(overview.videos),
+            sorts=[(word, told) for word, (told, _, _) in SORTS.items()],
+            sizes=SIZES,
+        )
+
+    def problem(self, status: int, title: str, told: str) -> Response:
+        """A page that says what went wrong."""
+        return self._page("problem.html", status, question=Question(), title=title, told=told)
+
+    def _page(self, template: str, status: int = 200, **values: Any) -> Response:
+        return HTMLResponse(self._templates.get_template(template).render(**values), status)
+
+
+def _seconds(given: str) -> float:
+    """A time of an address; 0 where it is none."""
+    try:
+        return min(max(float(given), 0.0), 1e7) if given else 0.0
+    except ValueError:
+        return 0.0
+
+
+def _status(error: ClipAssetsError) -> int:
+    return 400 if isinstance(error, QueryError) else 500
+
+
+def static_folder() -> Path:
+    """Where the style sheet and the script are."""
+    return Path(__file__).parent / "static"
