@@ -23,7 +23,7 @@ from clip_assets.core.store import Store
 
 FEATURES, SHOTS, FRAMES = "clip_features", "shots", "frame_indices"
 
-_TOGETHER = 64
+_TOGETHER = 256
 """Videos that are put into the cache by one transaction: so many are lost at most when the process is killed."""
 
 
