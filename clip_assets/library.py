@@ -91,6 +91,7 @@ class Library:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = Store(settings.output)
+        self._rows = StoredRows(self._store)
         folder = user_cache_folder()
         where = digest({"output": str(self._store.root)})[:32]
         self._upkeep = Upkeep(ShotCache(folder / "search" / where), self._store, settings.videos)
@@ -151,10 +152,10 @@ class Library:
         encoder = self._encoder(model, weights)
         parts = self._parts(encoder, sentences, image, like)
         wanted = Wanted(_sum(parts), top, per_video, min_score, under)
-        answer, rows = ask(self._upkeep, self._store, weights, wanted)
+        answer = ask(self._upkeep, self._rows, weights, wanted)
         alone = sentences[0][0] if len(parts) == len(sentences) == 1 and sentences[0][1] > 0 else None
         likely = self._likelihoods(encoder, model, alone, answer.moments) if alone else [None] * len(answer.moments)
-        moments = tuple(self._moment(one, rows, of) for one, of in zip(answer.moments, likely, strict=True))
+        moments = tuple(self._moment(one, of) for one, of in zip(answer.moments, likely, strict=True))
         names = names_with(alone, (key for key in self._keys(weights) if is_under(key, under))) if alone else ()
         return Moments(moments, names, self._notes(weights, sentences), self._as_of())
 
@@ -181,9 +182,8 @@ class Library:
         model, weights = self._model(self._upkeep.census())
         video = self._searched(weights, key)
         vector = _sum(self._parts(self._encoder(model, weights), sentences, image, like))
-        rows = StoredRows(self._store)
-        (features,) = rows(video, [(0, video.rows)])
-        return Scores(rows.times(video), unit_rows(features) @ vector, video.duration_ms)
+        (features,) = self._rows(video, [(0, video.rows)])
+        return Scores(self._rows.times(video), unit_rows(features) @ vector, video.duration_ms)
 
     def similar(self, key: str, top: int = 10, *, refresh: bool = False) -> tuple[SimilarVideo, ...]:
         """The videos whose content is most like that of a video, the most alike first.
@@ -322,11 +322,12 @@ class Library:
         return parts + [self._place_part(encoder.weights, words) for words in _several(like)]
 
     def _searched(self, weights: str, key: str) -> IndexedVideo:
+        """A video of the index, as it is stored by now."""
         videos = self._upkeep.cache.index(weights).videos
         found = next((video for video in videos if video.key == key), None)
         if found is None:
             raise QueryError(f"{key!r} isn't among the {len(videos)} videos that are searched.")
-        return found
+        return found if self._upkeep.confirm([found.directory]) else self._searched(weights, key)
 
     def _sentence_parts(
         self, encoder: QueryEncoder, sentences: Sequence[tuple[str, float]]
@@ -346,9 +347,8 @@ class Library:
         words, weight = split_weight(words)
         place = parse_place(words)
         video = self._searched(weights, place.key)
-        rows = StoredRows(self._store)
-        first, end = rows_at(place, rows.times(video), video.duration_ms)
-        (features,) = rows(video, [(first, end)])
+        first, end = rows_at(place, self._rows.times(video), video.duration_ms)
+        (features,) = self._rows(video, [(first, end)])
         units = features / np.linalg.norm(features, axis=1, keepdims=True)
         return np.nan_to_num(units).mean(axis=0), weight
 
@@ -363,10 +363,10 @@ class Library:
         of_moments = [moment.feature for moment in moments]
         return likelihoods(of_moments, features[0], others, features[1:], logit_scale)
 
-    def _moment(self, found: Found, rows: StoredRows, likely: Likelihood | None) -> Moment:
+    def _moment(self, found: Found, likely: Likelihood | None) -> Moment:
         return Moment(
             found.video.key,
-            *span_ms(found, rows),
+            *span_ms(found, self._rows),
             score=found.score,
             probability=likely.probability if likely else None,
             fits_better=likely.fits_better.removeprefix(_PHRASE) if likely else "",

@@ -237,3 +237,13 @@ assert lib.find("a blue square")[0].key == "shapes.mp4"
 assert not {{"torch", "dagster", "pandas", "av"}} & set(sys.modules), sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_moment_of_a_video_that_was_computed_anew_is_that_of_its_new_features(tmp_path):
+    made = MadeLibrary(tmp_path)
+    made.add("a.mp4", clip_of((0, 6)))
+    made.add("b.mp4", clip_of((1, 6), (2, 6)))
+    lib = clip_assets.open_library(tmp_path / "output", videos=made.videos)
+    assert lib.find(like="a.mp4@1", top=1)[0].key == "a.mp4"
+    made.compute("a.mp4", clip_of((2, 9)))
+    assert [moment.key for moment in lib.find(like="a.mp4@1", top=2, min_score=0.9)] == ["a.mp4", "b.mp4"]

@@ -223,6 +223,19 @@ def path_for(root: Path, key: str) -> Path:
     return path
 
 
+def is_gone(root: Path, key: str) -> bool:
+    """Whether there is no file of that key, as far as folders can be listed: one that can't be says nothing."""
+    folder = root
+    try:
+        for part in key.split("/"):
+            if part not in os.listdir(folder):  # noqa: PTH208 - only names
+                return True
+            folder /= part
+    except OSError:
+        return False
+    return False
+
+
 def fingerprint(path: Path) -> str:
     """What tells a file's content apart, read in milliseconds: 64 hexadecimal digits.
 

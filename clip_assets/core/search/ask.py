@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from clip_assets.core.search.upkeep import Upkeep
     from clip_assets.core.store import Store
 
+T = TypeVar("T")
+
 _MOST_TRIES = 10
+_KEPT = 4096
 
 
-def ask(upkeep: Upkeep, store: Store, weights: str, wanted: Wanted) -> tuple[Answer, StoredRows]:
-    """The best moments, and the rows they were read from; all that is in them was true when they were confirmed.
+def ask(upkeep: Upkeep, rows: StoredRows, weights: str, wanted: Wanted) -> Answer:
+    """The best moments; all that is in them was true when they were confirmed.
 
     Args:
         upkeep: Of the cache.
-        store: Where the features are.
+        rows: Of the features.
         weights: The model's weights' SHA-256.
         wanted: What for.
 
@@ -36,7 +39,6 @@ def ask(upkeep: Upkeep, store: Store, weights: str, wanted: Wanted) -> tuple[Ans
         StoreError: The store or the cache can't be used, or changes faster than it is read.
     """
     for _ in range(_MOST_TRIES):
-        rows = StoredRows(store)
         answer = search(upkeep.cache.index(weights), rows, wanted)
         behind = {video.directory for moment in answer.moments for video in (moment.video, *moment.also_in)}
         unreadable = {video.directory for video in answer.unreadable}
@@ -46,17 +48,17 @@ def ask(upkeep: Upkeep, store: Store, weights: str, wanted: Wanted) -> tuple[Ans
             except (ResultMissingError, ResultCorruptError):
                 unreadable.add(moment.video.directory)
         if upkeep.confirm(behind, unreadable):
-            return answer, rows
-    raise StoreError(f"The results in {store.root} change faster than they can be read.")
+            return answer
+    raise StoreError("The stored results change faster than they can be read.")
 
 
 class StoredRows:
-    """Rows of stored features, for one answer: each manifest is read once."""
+    """Rows of stored features. Manifests and times are kept: of one identity, they never change."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._manifests: dict[str, Manifest] = {}
-        self._times: dict[str, NDArray[np.float64]] = {}
+        self._manifests: dict[tuple[str, str], Manifest] = {}
+        self._times: dict[tuple[str, str], NDArray[np.float64]] = {}
 
     def __call__(self, video: IndexedVideo, spans: Sequence[tuple[int, int]]) -> list[NDArray[np.float32]]:
         """The rows of a video's features from each first to before each last, float32 (n, D).
@@ -69,14 +71,14 @@ class StoredRows:
 
     def manifest(self, video: IndexedVideo) -> Manifest:
         """The manifest of a video's features; raises as a call does."""
-        known = self._manifests.get(video.key)
+        known = self._manifests.get((video.directory, video.identity))
         if known is None:
             found = self._store.manifest(FEATURES, video.key)
             if found is None:
                 raise ResultMissingError(f"The features of {video.key!r} are gone.")
             if found.arrays["clip"].shape[0] != video.rows:
                 raise ResultCorruptError(f"The features of {video.key!r} are others than those that were indexed.")
-            known = self._manifests[video.key] = found
+            known = _keep(self._manifests, video, found)
         return known
 
     def edges(self, video: IndexedVideo) -> NDArray[np.float64]:
@@ -85,9 +87,19 @@ class StoredRows:
 
     def times(self, video: IndexedVideo) -> NDArray[np.float64]:
         """The times of a video's samples, float64 (T,); raises as a call does."""
-        if video.key not in self._times:
-            (self._times[video.key],) = self._store.rows(self.manifest(video), "timestamps_ms", [(0, video.rows)])
-        return self._times[video.key]
+        known = self._times.get((video.directory, video.identity))
+        if known is None:
+            (read,) = self._store.rows(self.manifest(video), "timestamps_ms", [(0, video.rows)])
+            known = _keep(self._times, video, read)
+        return known
+
+
+def _keep(known: dict[tuple[str, str], T], video: IndexedVideo, value: T) -> T:
+    """Keep what was read of a video; of very many, none."""
+    if len(known) >= _KEPT:
+        known.clear()
+    known[video.directory, video.identity] = value
+    return value
 
 
 def span_ms(found: Found, rows: StoredRows) -> tuple[float, float, float]:

@@ -14,7 +14,7 @@ import numpy as np
 from clip_assets.core.changes import is_below
 from clip_assets.core.errors import ClipAssetsError, LibraryError, ResultCorruptError, ResultMissingError
 from clip_assets.core.identity import digest
-from clip_assets.core.library import Listing, fingerprint, list_videos, path_for
+from clip_assets.core.library import Listing, fingerprint, is_gone, list_videos, path_for
 from clip_assets.core.manifest import Manifest, SourceStat
 from clip_assets.core.records import ClipFeatures, FrameIndices, Shots
 from clip_assets.core.search.cache import CacheDamagedError, Entry, KnownResult, ShotCache, State
@@ -131,18 +131,15 @@ class Upkeep:
     def _files_of(self, results: Iterable[KnownResult]) -> dict[str, SourceStat | None]:
         """The files of these results' videos by key, None for those that are gone; without those nobody knows of."""
         files: dict[str, SourceStat | None] = {}
-        try:
-            for result in results:
+        for result in results:
+            try:
                 stat = path_for(self._videos, result.key).stat()
                 files[result.key] = SourceStat(stat.st_size, stat.st_mtime_ns)
-            self._unlisted = ""
-        except (OSError, ClipAssetsError):  # is it gone, or can't its folder be listed?
-            try:
-                files = _files(list_videos(self._videos), (result.key for result in results))
-                self._unlisted = ""
-            except LibraryError as error:
-                self._unlisted = str(error).partition(". ")[0]
-                return {}
+            except (OSError, ClipAssetsError) as error:
+                if is_gone(self._videos, result.key):
+                    files[result.key] = None
+                else:
+                    self._unlisted = f"{self._videos} can't be listed whole: {error}"
         return files
 
     def _compare_files(self, results: Iterable[KnownResult], files: Mapping[str, SourceStat | None]) -> bool:

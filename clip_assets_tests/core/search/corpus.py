@@ -9,7 +9,7 @@ import numpy as np
 from clip_assets.core.identity import digest
 from clip_assets.core.library import fingerprint
 from clip_assets.core.records import ClipFeatures
-from clip_assets.core.search.ask import ask
+from clip_assets.core.search.ask import StoredRows, ask
 from clip_assets.core.search.cache import ShotCache
 from clip_assets.core.search.search import Answer, Wanted
 from clip_assets.core.search.upkeep import FEATURES, Upkeep
@@ -34,6 +34,7 @@ class Library:
         self.videos = folder / "videos"
         self.videos.mkdir()
         self.store = Store(folder / "output", form)
+        self.rows = StoredRows(self.store)
         self.upkeep = self.new_upkeep()
 
     def new_upkeep(self, name: str = "cache") -> Upkeep:
@@ -56,7 +57,7 @@ class Library:
         self.store.write(FEATURES, key, record, data_version=digest(parameters), parameters=parameters)
 
     def ask(self, concept: int, upkeep: Upkeep | None = None, **wanted: object) -> Answer:
-        return ask(upkeep or self.upkeep, self.store, MODEL, Wanted(np.eye(WIDTH)[concept], **wanted))[0]
+        return ask(upkeep or self.upkeep, self.rows, MODEL, Wanted(np.eye(WIDTH)[concept], **wanted))
 
 
 def told(answer: Answer) -> list[tuple[str, int, int, float]]:
