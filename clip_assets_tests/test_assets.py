@@ -209,6 +209,13 @@ def test_a_broken_video_does_not_cost_the_others_of_its_batch(platform: Platform
     assert sorted(platform.store.keys("frame_indices")) == ["a.mp4", "c.mp4"]
 
 
+def test_a_materialization_links_to_the_videos_page_first(platform: Platform) -> None:
+    platform.add("a.mp4")
+    platform.change(browse_url="http://127.0.0.1:3001/")
+    shown = metadata(platform.materialize("a.mp4", assets=["frame_indices"]), "frame_indices")
+    assert next(iter(shown.items())) == ("video", "http://127.0.0.1:3001/video/a.mp4")
+
+
 def test_each_partition_of_a_batch_has_its_own_metadata(platform: Platform) -> None:
     corpus.single_frame(platform.videos / "b.mp4")
     platform.add("a.mp4", "b.mp4")

@@ -93,6 +93,16 @@ def test_filters_hold(lib):
         lib.find("a blue square", top=0)
 
 
+def test_the_scores_over_a_video_are_those_of_its_moments(lib):
+    (best, *_) = lib.find("a blue square")
+    scores = lib.scores("shapes.mp4", "a blue square")
+    assert scores.duration_ms == 6000
+    assert scores.times_ms[scores.scores.argmax()] == best.best_ms
+    assert abs(scores.scores.max() - best.score) < 1e-5
+    with pytest.raises(QueryError, match="isn't among"):
+        lib.scores("nothing.mp4", "a blue square")
+
+
 def test_a_moment_shows_what_is_stored_and_else_the_video(lib, demo_library, monkeypatch):
     moment = lib.find("a blue square")[0]
     for side in (64, 160):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from clip_assets_tests.browse.served import browsed
 from clip_assets_tests.browser import RUN_SECONDS, UI, browser_page, make_deployment, register
 from clip_assets_tests.server import dagster_dev
 
@@ -49,6 +50,11 @@ def main() -> None:
             page.get_by_text("100% filled").nth(4).wait_for(timeout=RUN_SECONDS * 1000)
             keep = partial(_keep, page, names)
             _look_at_partitions(ui, keep)
+            with browsed(environment) as address:
+                page.goto(f"{address}/search?q=a%20blue%20square")
+                page.locator(".card-link").first.click()
+                page.locator("video").wait_for()
+                keep("browse_search")
             _look_at_assets(ui, keep)
             register(environment, "broken.mp4")
             ui.materialize("Missing")

@@ -51,7 +51,7 @@ def run(arguments: Namespace) -> int:
     if name in ("0.0.0.0", "::"):
         name = arguments.allow_host[0] if arguments.allow_host else socket.gethostname()
         hosts.add(name)
-    states = states_of(settings) if "DAGSTER_HOME" in os.environ else None
+    states = states_of(settings) if os.environ.get("DAGSTER_HOME") else None
     app = create_app(settings, states=states, dagster=arguments.dagster, hosts=hosts, token=token)
     if token or not arguments.quiet:
         sys.stdout.write(f"Open http://{name}:{port}/{f'?token={token}' if token else ''}\n")

@@ -68,7 +68,7 @@ class Guard:
         headers = request.headers
         if _name_of(headers.get("host", "")) not in self._hosts:
             return _told(403, "This server isn't called by that name. Start it with --allow-host NAME to allow it.")
-        if _is_cross_site(request.method, headers):
+        if _is_cross_site(request.method, headers, has_cookie=self._token is not None):
             return _told(403, "Another site asked for this.")
         if request.method not in ("GET", "HEAD"):
             length = headers.get("content-length", "")
@@ -98,15 +98,22 @@ def _name_of(host: str) -> str:
         return ""
 
 
-def _is_cross_site(method: str, headers: Headers) -> bool:
-    """Whether another site's page makes the browser ask, save for a link that is followed to a page."""
-    site = headers.get("sec-fetch-site", "none")
-    if site not in ("same-origin", "none"):
+def _is_cross_site(method: str, headers: Headers, *, has_cookie: bool) -> bool:
+    """Whether another site's page makes the browser ask, save for a link that is followed to a page.
+
+    Browsers tell it of loopback addresses and by TLS; of others their Origin does, which is ``null`` for a form on a
+    page without referrers, such as these. There the session's cookie, which no other site's request has, decides.
+    """
+    site = headers.get("sec-fetch-site")
+    if site in ("same-origin", "none"):
+        return False
+    if site is not None:
         follows_link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-        if not (follows_link and method in ("GET", "HEAD")):
-            return True
+        return not (follows_link and method in ("GET", "HEAD"))
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    if origin is None or (origin == "null" and has_cookie):
+        return False
+    return urlsplit(origin).netloc != headers.get("host")
 
 
 def _same(one: str, other: str) -> bool:

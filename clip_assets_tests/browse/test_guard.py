@@ -83,6 +83,7 @@ def test_a_form_of_another_site_is_refused_by_its_origin(client: Client) -> None
     assert client.upload("/search", b"x", origin="http://evil.example").status == 403
     assert client.upload("/search", b"x", origin="null").status == 403
     assert client.upload("/search", b"x", origin="http://127.0.0.1:3001").status == 400
+    assert client.upload("/search", b"x", origin="null", sec_fetch_site="same-origin").status == 400
 
 
 def test_a_token_is_asked_for_once_and_becomes_a_cookie(secret: Path) -> None:

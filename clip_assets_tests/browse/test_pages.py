@@ -15,6 +15,7 @@ from PIL import Image
 
 from clip_assets.browse.app import create_app
 from clip_assets.browse.holdings import VideoState
+from clip_assets.core.clips import cut
 from clip_assets.core.video import probe
 from clip_assets.demo.shapes import Shape, draw, plain
 from clip_assets.settings import Settings
@@ -147,6 +148,13 @@ def test_a_stretch_shows_what_the_video_shows_from_then_on(client: Client, tmp_p
     video = probe(tmp_path / "stretch.mp4")
     assert abs(video.duration_ms - 3900) < 1
     assert client.get("/stretch/shapes.mp4?from=99").status == 404
+
+
+def test_a_large_video_is_made_smaller_in_a_stretch(demo_library: Path, tmp_path: Path) -> None:
+    cut(demo_library / "videos" / "rotated.mp4", 0, 500, tmp_path / "small.mp4", side=100)
+    video, whole = probe(tmp_path / "small.mp4"), probe(demo_library / "videos" / "rotated.mp4")
+    assert max(video.width, video.height) == 100
+    assert abs(video.width / video.height - whole.width / whole.height) < 0.03
 
 
 def test_an_uploaded_picture_is_looked_for(client: Client) -> None:

@@ -43,8 +43,10 @@ class Player {
     this.video.addEventListener("loadedmetadata", () => this.looked());
     this.video.addEventListener("timeupdate", () => this.moved());
     this.video.addEventListener("seeked", () => this.moved());
-    if (this.video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE) this.showPictures();
-    else if (this.video.readyState) this.looked();
+    if (this.video.readyState) this.looked();
+    setTimeout(() => {  // by then a video that has yet to be tried is loading
+      if (this.video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE) this.showPictures();
+    });
   }
 
   get isStretch() { return this.video.currentSrc.includes("/stretch/"); }
@@ -119,7 +121,7 @@ async function show(address, isNew) {
   player = null;
   prepare(stage);
   if (player) {
-    stage.scrollIntoView({ block: "start", behavior: still.matches ? "auto" : "smooth" });
+    stage.scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
     if (isNew) player.play();
   }
 }
