@@ -6,20 +6,21 @@ from pathlib import Path
 
 from dotenv import load_dotenv
 
-from clip_assets.core.matching import format_predictions
-from clip_assets.core.records import RECORD_TYPES, TextMatch
+from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
 from clip_assets.definitions import build_definitions
 from clip_assets.demo import demo_clips, demo_environment
+from clip_assets.facts import at_a_glance
 from clip_assets.instance import open_instance, register
 from clip_assets.project import instance_folder, refresh_instance_settings
 from clip_assets.settings import Settings
+from clip_assets.summaries import MatchSummary
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 
 
 def run_demo() -> Iterator[str]:
-    """Copy the clips into the library, register and materialize them; the lines that say what each frame shows."""
+    """Copy the clips into the library, register and materialize them; the lines that say what each shows when."""
     refresh_instance_settings(instance_folder())
     load_dotenv(demo_environment(), override=True)
     settings = Settings.from_environment()
@@ -31,8 +32,9 @@ def run_demo() -> Iterator[str]:
         for key in keys:
             job.execute_in_process(instance=instance, partition_key=key, run_config=QUIET)
     store = Store(settings.output)
-    for number, key in enumerate(keys):
-        yield from format_predictions(number, store.read("text_match", key, TextMatch))
+    for key in keys:
+        match = store.manifest("text_match", key)
+        yield f"{key}: {at_a_glance(MatchSummary.read(match.summary)) if match else 'failed, see above'}"
     yield "Files, in a folder for each video:"
     for asset in RECORD_TYPES:
         yield f"  {store.root / asset}"
