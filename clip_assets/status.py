@@ -86,14 +86,14 @@ def partition_states(
 
 def status_report(settings: Settings, keys: Sequence[str], failures: Failures) -> Iterator[RenderableType]:
     """A table with a row for each partition, the totals, then what failed and what is stale, with the reasons."""
-    table = Table(Column("partition", overflow="fold"), *RECORD_TYPES, "frames", "model")
+    table = Table(Column("partition", overflow="fold"), "state", "frames", "model")
     totals = {asset: Counter[str]() for asset in RECORD_TYPES}
     reasons: list[str] = []
     for key, states in partition_states(settings, keys, failures):
         features = states["clip_features"].manifest
         table.add_row(
             Text(key),
-            *(Text(state.state, STYLES[state.state]) for state in states.values()),
+            _in_short(states),
             _known(FeatureSummary.read(features.summary).frames) if features else "",
             _known(features.parameters.get("model_name")) if features else "",
         )
@@ -107,6 +107,17 @@ def status_report(settings: Settings, keys: Sequence[str], failures: Failures) -
     for asset, counts in totals.items():
         yield Text(f"{asset}: " + (", ".join(f"{count} {state}" for state, count in counts.most_common()) or "none"))
     yield from map(Text, reasons)
+
+
+def _in_short(states: Mapping[str, AssetState]) -> Text:
+    """``done``, or which assets aren't; what they share is said once."""
+    assets = {name: [asset for asset, state in states.items() if state.state == name] for name in STYLES}
+    apart = [name for name in ("failed", "stale", "missing") if assets[name]]
+    if not apart:
+        return Text("done", STYLES["done"])
+    if len(assets[apart[0]]) == len(states):
+        return Text(apart[0], STYLES[apart[0]])
+    return Text("; ").join(Text(f"{name}: {', '.join(assets[name])}", STYLES[name]) for name in apart)
 
 
 def _known(value: object) -> str:

@@ -61,7 +61,7 @@ def test_after_a_crash_only_what_is_missing_is_computed(platform: Platform) -> N
     assert list(before) == ["a.mp4", "b.mp4"]
     with patch("clip_assets.core.decoding.decode", wraps=decode) as decoded:
         assert platform.materialize(*KEYS).success
-    assert sorted(Path(call.args[0]).name for call in decoded.call_args_list) == ["c.mp4", "d.mp4"]
+    assert sorted(call.args[0].path.name for call in decoded.call_args_list) == ["c.mp4", "d.mp4"]
     assert created(platform, "clip_features").items() > before.items()
 
 

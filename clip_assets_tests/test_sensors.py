@@ -119,7 +119,7 @@ def test_new_videos_are_taken_once_they_have_settled_and_share_a_run(platform: P
     assert second.message == "3 new; 2 files left out for their ending: .part 1, .txt 1"
     assert platform.registered() == ["a.mp4", "b.mp4", "deep/er/c.mkv"]
     assert batches(daemon.tick()) == []
-    assert daemon.tick().message == "no change, 3 videos"
+    assert daemon.tick().message == "no change, 3 videos; 2 files left out for their ending: .part 1, .txt 1"
 
 
 def test_a_video_that_grows_is_not_touched(platform: Platform) -> None:
@@ -536,7 +536,7 @@ def test_a_failure_is_taken_up_once_and_not_where_a_later_run_has_taken_it_up(
     assert platform.materialize("a.mp4").success
     assert platform.materialize("c.mp4", "d.mp4", assets=["clip_features"]).success
     lost_its_cursor = asked(split(platform))
-    assert lost_its_cursor == [(["c.mp4", "d.mp4"], ["text_match"]), (["e.mp4"], BELOW), (["b.mp4"], ASSETS)]
+    assert lost_its_cursor == [(["c.mp4", "d.mp4"], ["shots", "text_match"]), (["e.mp4"], BELOW), (["b.mp4"], ASSETS)]
 
 
 def test_a_failure_that_is_older_than_a_day_is_left_alone(platform: Platform, batch: list[str]) -> None:

@@ -91,7 +91,7 @@ def test_a_changed_setting_is_stale_at_once_where_bytes_depend_on_it_and_below(p
 
 def test_other_weights_are_stale_on_the_features_and_below(platform: Platform) -> None:
     before = platform.settings
-    expected = {"frame_indices": set(), "clip_features": set(EVERY), "text_match": set(EVERY)}
+    expected = {asset: set(EVERY) if asset in ASSETS[1:] else set() for asset in ASSETS}
     platform.change(checkpoint=random_resnet(platform.folder / "resnet.pth"))
     assert stale(platform) == expected, "another file"
     platform.settings = before

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from clip_assets.core.errors import SamplingError
@@ -127,7 +127,6 @@ def test_every_frame_is_the_video_itself(probe: VideoProbe):
     np.testing.assert_array_equal(sampled.timestamps_ms, sampled.source_timestamps_ms)
 
 
-@settings(deadline=None)
 @given(probes(), rates)
 def test_on_screen_takes_the_last_frame_at_or_before_each_grid_time(probe: VideoProbe, fps: float):
     sampling = Sampling(extraction_fps=fps)
@@ -226,7 +225,6 @@ def ffmpeg_at(rate: str) -> Sampling:
     return Sampling(extraction_fps=float(Fraction(rate)), frame_selection="ffmpeg")
 
 
-@settings(deadline=None)
 @given(probes(), st.sampled_from(RATES))
 def test_ffmpeg_selection_is_the_fps_filter_frame_by_frame(probe: VideoProbe, rate: str):
     assert_like_ffmpeg(probe, ffmpeg_at(rate))

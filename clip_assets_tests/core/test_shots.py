@@ -75,7 +75,7 @@ def test_the_deepest_cuts_are_kept_in_order_of_time() -> None:
 
 
 @given(st.integers(1, 60), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 1.0, 3.0]))
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=40)
 def test_whatever_shots_are_found_are_found_sound(rows: int, seed: int, noise: float) -> None:
     random = np.random.default_rng(seed)
     clip = np.cumsum(random.standard_normal((rows, 8)), axis=0) + noise * random.standard_normal((rows, 8))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -40,7 +40,6 @@ def assert_same(got, expected):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@settings(deadline=None)
 @given(
     array=npst.arrays(
         dtype=st.one_of(npst.floating_dtypes(), npst.integer_dtypes(), npst.boolean_dtypes()),
@@ -55,7 +54,6 @@ def test_arrays_come_back_bit_for_bit(form, array):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@settings(deadline=None)
 @given(
     value=st.one_of(
         st.booleans(),

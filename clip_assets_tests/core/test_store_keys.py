@@ -5,7 +5,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clip_assets.core.store_keys import escape_key
@@ -107,7 +107,6 @@ def test_what_a_file_system_could_misread_is_escaped(key, escaped):
     assert escape_key(key) == escaped
 
 
-@settings(deadline=None)
 @given(KEYS)
 @example("../" * 150)
 @example("/" * 5)
@@ -125,7 +124,6 @@ def test_no_key_leaves_its_directory(key):
         assert not part.lower().endswith((".npy", ".pkl", ".json", ".tmp"))
 
 
-@settings(deadline=None)
 @given(KEYS)
 def test_a_key_can_be_told_from_its_directory(key):
     escaped = escape_key(key)
@@ -133,7 +131,6 @@ def test_a_key_can_be_told_from_its_directory(key):
         assert unescaped(escaped) == key
 
 
-@settings(deadline=None)
 @given(KEYS, KEYS)
 @example("a", "a/b")
 @example("a", "a/")
@@ -157,7 +154,6 @@ def test_over_long_parts_are_cut_and_told_apart(character):
     assert re.fullmatch(rf"({re.escape(escape_key(character))})+%-[0-9a-f]{{64}}", escaped[0])
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=string.ascii_letters + string.digits + "äöü日本", min_size=5, max_size=80))
 def test_letters_and_digits_stay_as_they_are(name):
     assert escape_key(f"{name}/{name}.mp4") == f"{name}/{name}.mp4"
