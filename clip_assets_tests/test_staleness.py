@@ -180,7 +180,7 @@ def test_an_upstream_partition_that_was_made_again_unchanged_costs_no_computing_
         patch("clip_assets.core.decoding.decode", side_effect=AssertionError("decoded")),
         patch("clip_assets.resources.load_model", side_effect=AssertionError("loaded")),
     ):
-        assert platform.materialize(BATCH[1], assets=["text_match"]).success
+        assert platform.materialize(BATCH[1], assets=["shots", "text_match"]).success
     assert stale(platform) == NOTHING
 
 
