@@ -105,6 +105,8 @@ class Holdings:
         self._store = store
         self._known: dict[str, tuple[str, Video | None]] = {}
         self._held: Refreshed[Mapping[str, Video]] = Refreshed(self._read, {}, _HELD_SECONDS)
+        self._no_states: Mapping[str, VideoState] = {}
+        self._merged: tuple[Mapping[str, Video], Mapping[str, VideoState], tuple[Video, ...]] = ({}, {}, ())
         self._states: Refreshed[Mapping[str, VideoState]] | None = None
         if provider:
             self._states = Refreshed(provider, {}, _STATES_SECONDS)
@@ -112,13 +114,21 @@ class Holdings:
     def overview(self) -> Overview:
         """The library as it was a moment ago."""
         held = self._held.get(_PATIENCE if self._held.age() is not None else _FIRST_PATIENCE)
-        states: Mapping[str, VideoState] = {}
+        states = self._no_states
         if self._states:
             states = self._states.get(_PATIENCE if self._states.age() is not None else _FIRST_PATIENCE)
-        videos = [_with_state(key, held.get(key), states.get(key)) for key in sorted({*held, *states})]
+        videos = self._together(held, states)
         trouble = self._held.trouble or (self._states.trouble if self._states else "")
         age = self._states.age() if self._states else None
-        return Overview(tuple(videos), age, trouble, self._held.age() is None)
+        return Overview(videos, age, trouble, self._held.age() is None)
+
+    def _together(self, held: Mapping[str, Video], states: Mapping[str, VideoState]) -> tuple[Video, ...]:
+        """What both tell of each video, made anew only where one of them is another than the last time."""
+        known_held, known_states, videos = self._merged
+        if held is not known_held or states is not known_states:
+            videos = tuple(_with_state(key, held.get(key), states.get(key)) for key in sorted({*held, *states}))
+            self._merged = held, states, videos
+        return videos
 
     def begin(self) -> None:
         """Begin to read, so that the first page needn't wait for it."""

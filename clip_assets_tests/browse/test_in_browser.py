@@ -167,6 +167,15 @@ def test_nothing_is_wider_than_a_narrow_screen(page: Page, address: str) -> None
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 360, path
 
 
+@pytest.mark.parametrize("page", [{"bypass_csp": True, "color_scheme": "dark"}, {"bypass_csp": True}], indirect=True)
+def test_axe_finds_nothing_serious(page: Page, address: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    for path in ("/", "/videos?view=table", "/search?q=a&at=shapes.mp4@1-2", "/video/shapes.mp4", "/search"):
+        page.goto(address + path)
+        found = axe.run(page).response["violations"]
+        assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == [], path
+
+
 def test_an_uploaded_picture_finds_what_it_shows(page: Page, address: str) -> None:
     buffer = io.BytesIO()
     Image.fromarray(draw(Shape("blue", "square", 0.5, 0.5, 0.6, 5.0), plain(320, 240, (240, 200, 120)))).save(
