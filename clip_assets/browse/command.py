@@ -54,7 +54,8 @@ def run(arguments: Namespace) -> int:
     states = states_of(settings) if os.environ.get("DAGSTER_HOME") else None
     app = create_app(settings, states=states, dagster=arguments.dagster, hosts=hosts, token=token)
     if token or not arguments.quiet:
-        sys.stdout.write(f"Open http://{name}:{port}/{f'?token={token}' if token else ''}\n")
+        shown = f"[{name}]" if ":" in name else name
+        sys.stdout.write(f"Open http://{shown}:{port}/{f'?token={token}' if token else ''}\n")
         sys.stdout.flush()
     uvicorn.run(app, host=arguments.host, port=port, log_level="warning", server_header=False)
     return 0
