@@ -190,13 +190,13 @@ def scale(arguments: argparse.Namespace) -> Figures:
             cache.put(cached_video(number, block, random) for number in range(start, start + 2000))
         cache.close()
         program = (
-            "import resource, sys, time; from pathlib import Path; import numpy as np\n"
+            "import time; from pathlib import Path; import numpy as np\n"
             "from clip_assets.core.search.cache import ShotCache\n"
-            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; began = time.process_time()\n"
+            "def own(): return int(Path('/proc/self/status').read_text().split('RssAnon:')[1].split()[0]) / 1024\n"
+            "before, began = own(), time.process_time()\n"
             f"index = ShotCache(Path({folder!r}) / 'cache').index({WEIGHTS!r}); start = time.process_time() - began\n"
-            "loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
             "query = np.ones(512) / 512 ** 0.5; index.scores(query); began = time.process_time(); index.scores(query)\n"
-            "print(start, (loaded - before) / 1024, time.process_time() - began, (index.owner >= 0).sum())"
+            "print(start, own() - before, time.process_time() - began, (index.owner >= 0).sum())"
         )
         told_ = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
         start_seconds, memory, first_stage, shots = map(float, told_.split())

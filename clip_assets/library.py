@@ -31,7 +31,6 @@ from clip_assets.core.search.queries import (
 )
 from clip_assets.core.search.search import Found, Wanted, is_under
 from clip_assets.core.search.texts import TextCache
-from clip_assets.core.search.thumbnail import thumbnail_of
 from clip_assets.core.search.upkeep import FEATURES, Census, Upkeep, shots_of
 from clip_assets.core.shots import unit_rows
 from clip_assets.core.store import Store
@@ -371,8 +370,13 @@ class Library:
             probability=likely.probability if likely else None,
             fits_better=likely.fits_better.removeprefix(_PHRASE) if likely else "",
             also_in=tuple(video.key for video in found.also_in),
-            _thumbnail=functools.partial(thumbnail_of, found, self._store, self._settings.videos),
+            _thumbnail=functools.partial(self._thumbnail, found),
         )
+
+    def _thumbnail(self, found: Found) -> Image:
+        from clip_assets.core.search.thumbnail import thumbnail_of
+
+        return thumbnail_of(found, self._store, self._settings.videos)
 
     def _keys(self, weights: str) -> tuple[str, ...]:
         return tuple(video.key for video in self._upkeep.cache.index(weights).videos)
