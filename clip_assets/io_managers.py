@@ -199,6 +199,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             parameters=result.parameters,
             summary=result.summary,
             pictures=result.pictures,
+            source_stat=result.source_stat,
         )
 
     def _metadata(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> dict[str, Any]:

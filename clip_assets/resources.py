@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from clip_assets.core.devices import resolve_devices, resolve_precision
 from clip_assets.core.library import path_for
+from clip_assets.core.manifest import SourceStat
 from clip_assets.core.model import ClipModel, Precision, load_model
 from clip_assets.core.readings import Readings
 from clip_assets.core.records import VideoProbe
@@ -121,6 +122,10 @@ class VideoLibrary(dg.ConfigurableResource):
             VideoUnreadableError: The video isn't there or can't be read.
         """
         return self._readings.fingerprint(self.path(key))
+
+    def source_stat(self, key: str) -> SourceStat | None:
+        """The video's file as it was when its fingerprint was taken; None where it wasn't."""
+        return self._readings.source_stat(self.path(key))
 
     def probe(self, key: str) -> VideoProbe:
         """What the video's container says, see `core.video.probe`; read once while the file stays as it is.

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.core.identity import digest
+from clip_assets.core.manifest import SourceStat
 from clip_assets.core.pictures import Picture
 from clip_assets.core.records import Record
 from clip_assets.failures import every_video_s_fault
@@ -27,6 +28,7 @@ class Computed:
         parameters: What the record's bytes depend on, as plain JSON values.
         summary: What to show of it, as plain JSON values; stored beside it.
         pictures: What to look at; stored beside it.
+        source_stat: The video's file as it was when its fingerprint was taken; None where no file was read.
     """
 
     key: str
@@ -34,6 +36,7 @@ class Computed:
     parameters: Mapping[str, Any]
     summary: Mapping[str, Any]
     pictures: Sequence[Picture] = ()
+    source_stat: SourceStat | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from clip_assets.core import readings, video_probe
+from clip_assets.core.manifest import SourceStat
 from clip_assets.core.matching import match_texts
 from clip_assets.core.model import ClipModel, load_model
 from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
@@ -72,6 +73,16 @@ def test_the_files_lie_where_the_documentation_says(platform: Platform) -> None:
         "source_timestamps_ms.npy",
         "manifest.json",
     }
+
+
+def test_results_note_the_file_as_it_was_read(platform: Platform) -> None:
+    platform.add("a.mp4")
+    assert platform.materialize("a.mp4", assets=["frame_indices", "clip_features"]).success
+    stat = (platform.videos / "a.mp4").stat()
+    for asset in ("frame_indices", "clip_features"):
+        manifest = platform.store.manifest(asset, "a.mp4")
+        assert manifest is not None
+        assert manifest.source_stat == SourceStat(stat.st_size, stat.st_mtime_ns)
 
 
 def test_a_run_digests_and_demuxes_a_video_once_and_every_reading_ends_at_the_timeout(platform: Platform) -> None:

@@ -104,7 +104,8 @@ def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
                     if settings.pictures == "on":
                         shown = (partial(picture, extracted.features) for picture in PICTURES)
                         pictures = draw(context.log, key, *shown, partial(kept_sheet, extracted.thumbnails))
-                    yield Computed(key, extracted.features, wanted[key], summary.to_store(), pictures)
+                    stat = library.source_stat(key)
+                    yield Computed(key, extracted.features, wanted[key], summary.to_store(), pictures, stat)
                 progress.add_video()
 
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()

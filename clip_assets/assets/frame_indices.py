@@ -91,7 +91,7 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
                         pictures = draw(
                             context.log, key, partial(sampled_frames, source, frames, settings.video_timeout)
                         )
-                    yield Computed(key, frames, wanted[key], summary.to_store(), pictures)
+                    yield Computed(key, frames, wanted[key], summary.to_store(), pictures, library.source_stat(key))
                 progress.add_video()
 
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()

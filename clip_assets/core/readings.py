@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import NamedTuple
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.library import fingerprint
+from clip_assets.core.manifest import SourceStat
 from clip_assets.core.records import VideoProbe
 from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS, probe
 
 MAX_FRAMES = 8_000_000
 """Frames whose times are kept: 64 MB, or 74 hours of 30 frames per second. Videos beyond are probed each time."""
-
-
-class _State(NamedTuple):
-    """What tells that a file was written to: bytes, and nanoseconds since 1970."""
-
-    size: int
-    mtime_ns: int
 
 
 class Readings:
@@ -29,8 +22,8 @@ class Readings:
     """
 
     def __init__(self) -> None:
-        self._fingerprints: dict[Path, tuple[_State, str]] = {}
-        self._probes: dict[Path, tuple[_State, VideoProbe]] = {}
+        self._fingerprints: dict[Path, tuple[SourceStat, str]] = {}
+        self._probes: dict[Path, tuple[SourceStat, VideoProbe]] = {}
         self._frames = 0
         self._lock = threading.Lock()
 
@@ -46,6 +39,11 @@ class Readings:
             known = state, fingerprint(path)
             self._fingerprints[path] = known
         return known[1]
+
+    def source_stat(self, path: Path) -> SourceStat | None:
+        """The file as it was when its fingerprint was taken; None where it wasn't."""
+        known = self._fingerprints.get(path)
+        return known[0] if known else None
 
     def probe(self, path: Path, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> VideoProbe:
         """What the container says of the video, see `core.video.probe`.
@@ -65,7 +63,7 @@ class Readings:
             self._keep(path, known)
         return known[1]
 
-    def _keep(self, path: Path, known: tuple[_State, VideoProbe]) -> None:
+    def _keep(self, path: Path, known: tuple[SourceStat, VideoProbe]) -> None:
         """Keep it if there is room: what is kept stays, for a run goes through its videos in order, several times."""
         with self._lock:
             if old := self._probes.pop(path, None):
@@ -75,9 +73,9 @@ class Readings:
                 self._probes[path] = known
 
 
-def _state(path: Path) -> _State:
+def _state(path: Path) -> SourceStat:
     try:
         stat = path.stat()
     except OSError as error:
         raise VideoUnreadableError(f"{path.absolute()} can't be read: {error.strerror}.") from error
-    return _State(stat.st_size, stat.st_mtime_ns)
+    return SourceStat(stat.st_size, stat.st_mtime_ns)
