@@ -25,20 +25,26 @@ def network(state: dict[str, torch.Tensor]) -> torch.nn.Module:
     return clip.model.build_model(dict(state)).float().requires_grad_(False)
 
 
-@pytest.mark.parametrize("make", [torch_kernels, onednn_kernels])
+@pytest.mark.parametrize(("make", "tolerance"), [(torch_kernels, 1e-6), (onednn_kernels, 1e-5)])
 @torch.inference_mode()
-def test_features_are_those_of_openais_code(state, make):
+def test_features_are_those_of_openais_code(state, make, tolerance):
+    """Of as many pictures at once: by another number OpenAI's code differs from itself by more. Of the largest value,
+    since the features of these random networks reach 10."""
+    torch.manual_seed(0)
     theirs, ours = network(state), network(state)
     compute_with(ours, make())
+
+    def assert_same(computed, expected):
+        torch.testing.assert_close(computed, expected, rtol=0, atol=tolerance * float(expected.abs().max()))
+
     pictures = torch.randn(3, 3, 64, 64)
     expected = theirs.encode_image(pictures)
     assert torch.pdist(expected).min() > 1e-3, "pictures that look alike to the network prove nothing"
-    for count in (1, 3):
-        torch.testing.assert_close(ours.encode_image(pictures[:count]), expected[:count], rtol=0, atol=1e-5)
+    assert_same(ours.encode_image(pictures), expected)
+    assert_same(ours.encode_image(pictures[:1]), theirs.encode_image(pictures[:1]))
     tokens = clip.tokenize(TEXTS)
-    torch.testing.assert_close(ours.encode_text(tokens), theirs.encode_text(tokens), rtol=0, atol=1e-5)
-    short = tokens[:2, :6]
-    torch.testing.assert_close(ours.encode_text(short), theirs.encode_text(short), rtol=0, atol=1e-5)
+    assert_same(ours.encode_text(tokens), theirs.encode_text(tokens))
+    assert_same(ours.encode_text(tokens[:2, :6]), theirs.encode_text(tokens[:2, :6]))
 
 
 def test_weights_are_not_kept_twice(state):
