@@ -29,7 +29,8 @@ def compute_with(network: CLIP, kernels: Kernels) -> None:
         computed.append((visual.transformer, _transformer))
     else:
         computed.append((visual.attnpool, _attention_pool))
-        computed += [(module, _convolution) for module in visual.modules() if isinstance(module, Conv2d)]
+        if kernels.name != "torch":  # whose convolutions are the modules' own, without a call between
+            computed += [(module, _convolution) for module in visual.modules() if isinstance(module, Conv2d)]
     for module, compute in computed:
         vars(module)["forward"] = partial(compute, module, kernels)
 
