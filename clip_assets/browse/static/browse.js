@@ -44,9 +44,13 @@ class Player {
     this.video.addEventListener("timeupdate", () => this.moved());
     this.video.addEventListener("seeked", () => this.moved());
     if (this.video.readyState) this.looked();
-    setTimeout(() => {  // by then a video that has yet to be tried is loading
-      if (this.video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE) this.showPictures();
-    });
+    // Both sources may have failed before this script ran. Between two of them there is none for a moment as well.
+    let looks = 0;
+    const look = setInterval(() => {
+      looks = this.video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE ? looks + 1 : 0;
+      if (looks === 3 && this.image.hidden) this.showPictures();
+      if (looks === 3 || this.video.readyState) clearInterval(look);
+    }, 300);
   }
 
   get isStretch() { return this.video.currentSrc.includes("/stretch/"); }
