@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from clip_assets.definitions import build_definitions
 from clip_assets.instance import register, registered
 from clip_assets.resources import _load_once
 from clip_assets.settings import Settings
+from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_vit
 
 ASSETS = ["frame_indices", "clip_features", "shots", "text_match"]
@@ -85,3 +88,15 @@ def make_platform(folder: Path, instance: dg.DagsterInstance) -> Platform:
         pred_texts=["a red circle", "a blue square"],
     )
     return Platform(folder, instance, settings)
+
+
+@contextmanager
+def platform_of_single_frames(folder: Path, keys: Sequence[str]) -> Iterator[Platform]:
+    """Such a platform without pictures, on an instance of its own: registered videos of one frame each."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = make_platform(folder, instance)
+        made.change(pictures="off")
+        for key in keys:
+            corpus.single_frame(made.videos / key)
+        made.add(*keys)
+        yield made

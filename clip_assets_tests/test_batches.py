@@ -7,26 +7,20 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import dagster as dg
 import pytest
 
 from clip_assets.core import matching
 from clip_assets.core.decoding import decode
 from clip_assets.core.store import Store
 from clip_assets_tests import corpus
-from clip_assets_tests.platform import ASSETS, Platform, make_platform
+from clip_assets_tests.platform import ASSETS, Platform, platform_of_single_frames
 
 KEYS = ("a.mp4", "b.mp4", "c.mp4", "d.mp4")
 
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        made = make_platform(tmp_path, instance)
-        made.change(pictures="off")
-        for key in KEYS:
-            corpus.single_frame(made.videos / key)
-        made.add(*KEYS)
+    with platform_of_single_frames(tmp_path, KEYS) as made:
         yield made
 
 

@@ -15,7 +15,7 @@ from clip_assets import dagster_internals
 from clip_assets.core.errors import ResultMissingError
 from clip_assets.core.matching import match_texts
 from clip_assets_tests import corpus
-from clip_assets_tests.platform import ASSETS, Platform, make_platform
+from clip_assets_tests.platform import ASSETS, Platform, platform_of_single_frames
 
 pytestmark = pytest.mark.dagster_bounds
 
@@ -24,12 +24,7 @@ KEYS = ("a.mp4", "b.mp4")
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        made = make_platform(tmp_path, instance)
-        made.change(pictures="off")
-        for key in KEYS:
-            corpus.single_frame(made.videos / key)
-        made.add(*KEYS)
+    with platform_of_single_frames(tmp_path, KEYS) as made:
         yield made
 
 
