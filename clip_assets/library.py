@@ -35,7 +35,7 @@ from clip_assets.core.search.upkeep import FEATURES, Census, Upkeep, shots_of
 from clip_assets.core.shots import unit_rows
 from clip_assets.core.store import Store
 from clip_assets.core.user_cache import user_cache_folder
-from clip_assets.core.weights import MODEL_NAMES, model_sha256
+from clip_assets.core.weights import MODEL_NAMES, model_sha256, weights_are_here
 from clip_assets.default_texts import default_texts
 
 if TYPE_CHECKING:
@@ -259,6 +259,29 @@ class Library:
         """
         if self._is_first and (self.count() < SMALL_LIBRARY or not self._upkeep.cache.looked_at()):
             self.refresh(progress)
+
+    def prepare(self) -> bool:
+        """Do what the first question would wait for: compare the library, load the model, encode the usual sentences.
+
+        Returns:
+            False where the model's weights aren't on this machine, so that the first question downloads them.
+
+        Raises:
+            ModelError: The model can't be loaded, or isn't that of the features.
+            StoreError: What is stored can't be read.
+        """
+        self._compare(refresh=False)
+        census = self._upkeep.census()
+        model, weights = self._model(census)
+        if weights not in census.states:
+            return True
+        if not weights_are_here(model, folder=self._settings.weights):
+            return False
+        encoder, texts = self._encoder(model, weights), default_texts(model)
+        encoder.model().encode_texts(texts[:1])  # even if all are known: it makes the tokenizer
+        encoder.sentences(texts)
+        self._upkeep.cache.index(weights)
+        return True
 
     def wait(self) -> None:
         """Wait until a comparison in the background is done."""

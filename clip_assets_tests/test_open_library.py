@@ -19,6 +19,8 @@ from clip_assets.answers import Moment
 from clip_assets.core.errors import QueryError, ResultMissingError, SettingsError, TextError
 from clip_assets.core.records import ClipFeatures
 from clip_assets.core.search.encoding import read_picture
+from clip_assets.core.store import Store
+from clip_assets.core.weights import model_sha256
 from clip_assets.demo.shapes import Shape, draw, plain
 from clip_assets.library import Library
 from clip_assets_tests.core.search.corpus import Library as MadeLibrary
@@ -257,3 +259,25 @@ def test_a_moment_of_a_video_that_was_computed_anew_is_that_of_its_new_features(
     assert lib.find(like="a.mp4@1", top=1)[0].key == "a.mp4"
     made.compute("a.mp4", clip_of((2, 9)))
     assert [moment.key for moment in lib.find(like="a.mp4@1", top=2, min_score=0.9)] == ["a.mp4", "b.mp4"]
+
+
+def test_a_prepared_library_has_loaded_the_model_before_the_first_question(lib, monkeypatch):
+    assert lib.prepare()
+    monkeypatch.setattr(library_module.Library, "_load_model", None)
+    assert place(lib.find("a blue square that nobody asked for yet")[0])
+
+
+def test_a_library_whose_weights_are_elsewhere_is_not_prepared_by_a_download(tmp_path, demo_library, monkeypatch):
+    monkeypatch.setattr("clip_assets.core.weights._download", None)
+    store = Store(tmp_path / "output")
+    stored = Store(demo_library / "output")
+    manifest = stored.manifest("clip_features", "shapes.mp4")
+    parameters = {**manifest.parameters, "model_name": "RN50", "weights_sha256": model_sha256("RN50")}
+    features = stored.read("clip_features", "shapes.mp4", ClipFeatures)
+    store.write("clip_features", "shapes.mp4", features, data_version="1", parameters=parameters)
+    monkeypatch.setenv("CLIP_ASSETS_WEIGHTS", str(tmp_path))
+    assert not clip_assets.open_library(tmp_path / "output", videos=demo_library / "videos").prepare()
+
+
+def test_a_library_with_nothing_stored_has_nothing_to_prepare(tmp_path):
+    assert clip_assets.open_library(tmp_path / "output", videos=tmp_path).prepare()

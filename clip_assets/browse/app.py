@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from anyio import CapacityLimiter, to_thread
@@ -18,6 +19,7 @@ from clip_assets.browse.pages import Pages, static_folder
 from clip_assets.browse.pictures import Pictures
 from clip_assets.browse.playing import Playing, media_type
 from clip_assets.browse.question import Question
+from clip_assets.browse.readiness import Readiness
 from clip_assets.browse.uploads import Uploads
 from clip_assets.core.errors import ClipAssetsError, PartitionKeyError, QueryError, ResultMissingError, VideoError
 from clip_assets.core.records import RECORD_TYPES
@@ -54,7 +56,8 @@ def create_app(
     store, uploads, library = Store(settings.output), Uploads(), Library(settings)
     holdings = Holdings(store, states)
     holdings.begin()
-    pages = Pages(library, store, holdings, uploads, dagster)
+    readiness = Readiness(library.prepare)
+    pages = Pages(library, store, holdings, readiness, uploads, dagster)
     media = Media(store, settings, uploads)
     routes = [
         Route("/", pages.first),
@@ -77,8 +80,13 @@ def create_app(
             return pages.problem(404, "Not found", str(error))
         return pages.problem(400 if isinstance(error, QueryError) else 500, "That didn't work", str(error))
 
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        readiness.begin()
+        yield
+
     handlers = {ClipAssetsError: told, HTTPException: told}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), hosts, token)
+    return Guard(Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan), hosts, token)
 
 
 class Media:

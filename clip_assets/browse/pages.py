@@ -25,6 +25,7 @@ from clip_assets.show import sections
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from clip_assets.browse.readiness import Readiness
     from clip_assets.browse.uploads import Uploads
     from clip_assets.core.store import Store
     from clip_assets.library import Library
@@ -38,11 +39,18 @@ class Pages:
     """Answers with HTML; the methods are called in threads."""
 
     def __init__(
-        self, library: Library, store: Store, holdings: Holdings, uploads: Uploads, dagster: str | None
+        self,
+        library: Library,
+        store: Store,
+        holdings: Holdings,
+        readiness: Readiness,
+        uploads: Uploads,
+        dagster: str | None,
     ) -> None:
         self._library = library
         self._store = store
         self._holdings = holdings
+        self._readiness = readiness
         self._uploads = uploads
         self._dagster = dagster.rstrip("/") if dagster else None
         self._templates = Environment(
@@ -67,6 +75,7 @@ class Pages:
             "first.html",
             question=Question(),
             overview=overview,
+            readiness=self._readiness.told,
             failed=failed[:_FAILED],
             failed_count=len(failed),
             newest=newest[: -_NEWEST - 1 : -1],

@@ -73,6 +73,11 @@ def find_weights(name: str, *, checkpoint: Path | None = None, folder: Path) -> 
     return path
 
 
+def weights_are_here(name: str, *, folder: Path) -> bool:
+    """Whether loading model ``name`` downloads nothing; ``folder`` is where OpenAI's weights are."""
+    return name not in OPENAI_URLS or _path_of(OPENAI_URLS[name], folder).exists()
+
+
 def model_sha256(name: str, checkpoint: Path | None = None) -> str:
     """SHA-256 of a model's weights; of OpenAI's it is known without the file.
 
@@ -96,8 +101,7 @@ def ensure_weights(name: str, folder: Path, urls: Mapping[str, str] = OPENAI_URL
         ModelError: The download failed, or the file isn't the one that was published.
     """
     url = urls[name]
-    expected, file_name = url.split("/")[-2:]
-    path = Path(folder).absolute() / file_name
+    expected, path = url.split("/")[-2], _path_of(url, folder)
     if not path.exists():
         _download(name, url, path)
     elif (actual := weights_sha256(path)) != expected:
@@ -106,6 +110,10 @@ def ensure_weights(name: str, folder: Path, urls: Mapping[str, str] = OPENAI_URL
             "to have it downloaded again; if it is a model of your own, load it as 'custom' with its path."
         )
     return path
+
+
+def _path_of(url: str, folder: Path) -> Path:
+    return Path(folder).absolute() / url.split("/")[-1]
 
 
 def weights_sha256(path: Path) -> str:

@@ -28,6 +28,22 @@ class Client:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
+    def start(self) -> None:
+        """What a server does before the first request."""
+
+        async def receive() -> Message:
+            return {"type": "lifespan.startup"} if not sent else {"type": "lifespan.shutdown"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def ask() -> None:
+            await self._app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+
+        sent: list[Message] = []
+        asyncio.run(ask())
+        assert sent[0]["type"] == "lifespan.startup.complete"
+
     def get(self, address: str, **headers: str) -> Answer:
         """Headers are given with _ for -."""
         return self.send("GET", address, b"", **headers)

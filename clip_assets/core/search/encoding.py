@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 
 
 class QueryEncoder:
-    """Features of what is asked for.
+    """Features of what is asked for; safe to use from several threads.
 
     Attributes:
         weights: SHA-256 of the model's weights.
@@ -37,6 +37,8 @@ class QueryEncoder:
         self.weights = weights
         self._load = load
         self._texts = texts
+        self._loaded: ClipModel | None = None
+        self._lock = threading.Lock()
 
     def sentences(self, sentences: Sequence[str]) -> tuple[NDArray[np.float32], float]:
         """Features of sentences, float32 (N, D), and what the model multiplies cosines by.
@@ -48,8 +50,8 @@ class QueryEncoder:
         known, scale = self._texts.features(self.weights, sentences), self._texts.logit_scale(self.weights)
         missing = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
         if missing or scale is None:
-            new = dict(zip(missing, self._model.encode_texts(missing), strict=True))
-            scale = self._model.logit_scale
+            new = dict(zip(missing, self.model().encode_texts(missing), strict=True))
+            scale = self.model().logit_scale
             self._texts.put(self.weights, scale, new)
             known |= new
         return np.array([known[sentence] for sentence in sentences]), scale
@@ -64,20 +66,28 @@ class QueryEncoder:
         from clip_assets.core.preprocess import Preprocess
 
         pixels = read_picture(picture)
-        preprocess = Preprocess(self._model.input_resolution)
+        model = self.model()
+        preprocess = Preprocess(model.input_resolution)
         batch = preprocess.normalise(preprocess.resize_crop(pixels[None]))
-        feature: NDArray[np.float32] = self._model.encode_images(batch)[0].cpu().numpy()
+        feature: NDArray[np.float32] = model.encode_images(batch)[0].cpu().numpy()
         return feature
 
-    @cached_property
-    def _model(self) -> ClipModel:
-        model = self._load()
-        if model.weights_sha256 != self.weights:
-            raise ModelError(
-                f"The weights of the model {model.name} that can be had are {model.weights_sha256[:12]}, and the "
-                f"library's features are of {self.weights[:12]}."
-            )
-        return model
+    def model(self) -> ClipModel:
+        """The model, loaded by whoever asks first; the others wait.
+
+        Raises:
+            ModelError: Its weights can't be had, or aren't those of the features.
+        """
+        with self._lock:
+            if self._loaded is None:
+                model = self._load()
+                if model.weights_sha256 != self.weights:
+                    raise ModelError(
+                        f"The weights of the model {model.name} that can be had are {model.weights_sha256[:12]}, and "
+                        f"the library's features are of {self.weights[:12]}."
+                    )
+                self._loaded = model
+            return self._loaded
 
 
 def read_picture(picture: str | Path | bytes | Image, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
