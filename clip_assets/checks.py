@@ -4,6 +4,7 @@ Each is evaluated for every partition of a run. What a check returns in a batch 
 each video's verdict, and fails if one fails, naming it.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -26,7 +27,6 @@ from clip_assets.core.video import decode
 from clip_assets.dagster_internals import log_evaluation
 from clip_assets.io_managers import StoredResults
 from clip_assets.parameters import differences, feature_parameters
-from clip_assets.partitions import videos_partitions
 from clip_assets.resources import VideoLibrary
 from clip_assets.summaries import FrameSummary
 
@@ -36,16 +36,13 @@ SAME_PICTURE = 2.0
 """Mean absolute difference of two pictures, of 255, up to which they show the same."""
 
 
-@dg.asset_check(
-    asset="frame_indices",
-    partitions_def=videos_partitions,
-    description="Sample times increase strictly; frame indices and source times never decrease and lie within the "
-    "video; there are as many samples as the sampling says.",
-)
 def frames_follow_sampling(
     context: dg.AssetCheckExecutionContext, frame_indices: StoredResults, library: VideoLibrary
 ) -> dg.AssetCheckResult:
-    """Check the sampled frames."""
+    """Sample times increase strictly; frame indices and source times never decrease and lie within the video.
+
+    There are as many samples as the sampling says.
+    """
 
     def findings(key: str) -> Iterator[Finding]:
         frames, made = frame_indices[key], frame_indices.parameters(key)
@@ -57,20 +54,16 @@ def frames_follow_sampling(
     return _evaluate(context, frame_indices, findings)
 
 
-@dg.asset_check(
-    asset="clip_features",
-    additional_ins={"frame_indices": dg.AssetIn("frame_indices")},
-    partitions_def=videos_partitions,
-    description="A finite feature for each frame, with norms that are usual for the model; the same feature for many "
-    "frames only where their pictures are the same; stored bytes match their SHA-256.",
-)
 def features_are_sound(
     context: dg.AssetCheckExecutionContext,
     clip_features: StoredResults,
     frame_indices: StoredResults,
     library: VideoLibrary,
 ) -> dg.AssetCheckResult:
-    """Check the features."""
+    """A finite feature for each frame, with norms that are usual for the model; stored bytes match their SHA-256.
+
+    Many frames have the same feature only where their pictures are the same.
+    """
 
     def findings(key: str) -> Iterator[Finding]:
         features = clip_features[key]
@@ -83,31 +76,35 @@ def features_are_sound(
     return _evaluate(context, clip_features, findings)
 
 
-@dg.asset_check(
-    asset="shots",
-    additional_ins={"clip_features": dg.AssetIn("clip_features")},
-    partitions_def=videos_partitions,
-    description="Each sample is in one shot, in order; a shot's mean is that of its samples, and the video's vector "
-    "that of all.",
-)
 def shots_are_sound(
     context: dg.AssetCheckExecutionContext, shots: StoredResults, clip_features: StoredResults
 ) -> dg.AssetCheckResult:
-    """Check the shots."""
+    """Each sample is in one shot, in order; a shot's mean is that of its samples, the video's vector that of all."""
     return _evaluate(context, shots, lambda key: shot_findings(shots[key], clip_features[key]))
 
 
-@dg.asset_check(
-    asset="text_match",
-    partitions_def=videos_partitions,
-    description="Each row of probabilities sums to one; the columns are the sentences that were asked for.",
-)
 def probabilities_are_sound(context: dg.AssetCheckExecutionContext, text_match: StoredResults) -> dg.AssetCheckResult:
-    """Check the probabilities."""
+    """Each row of probabilities sums to one; the columns are the sentences that were asked for."""
     return _evaluate(context, text_match, lambda key: match_findings(text_match[key], text_match.parameters(key)))
 
 
-CHECKS = [frames_follow_sampling, features_are_sound, shots_are_sound, probabilities_are_sound]
+def build_checks(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetChecksDefinition]:
+    """The checks of all assets, evaluated for each of these partitions."""
+    checked: dict[str, tuple[Callable[..., dg.AssetCheckResult], list[str]]] = {
+        "frame_indices": (frames_follow_sampling, []),
+        "clip_features": (features_are_sound, ["frame_indices"]),
+        "shots": (shots_are_sound, ["clip_features"]),
+        "text_match": (probabilities_are_sound, []),
+    }
+    return [
+        dg.asset_check(
+            asset=asset,
+            additional_ins={name: dg.AssetIn(name) for name in others},
+            partitions_def=partitions,
+            description=inspect.getdoc(check),
+        )(check)
+        for asset, (check, others) in checked.items()
+    ]
 
 
 def _is_the_same(key: str, library: VideoLibrary, source: str) -> bool:

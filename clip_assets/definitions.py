@@ -6,11 +6,12 @@ from clip_assets.assets.clip_features import build_clip_features
 from clip_assets.assets.frame_indices import build_frame_indices
 from clip_assets.assets.shots import build_shots
 from clip_assets.assets.text_match import build_text_match
-from clip_assets.assets.video import video
-from clip_assets.checks import CHECKS
+from clip_assets.assets.video import build_video
+from clip_assets.checks import build_checks
 from clip_assets.io_managers import NumpyIOManager, PickleIOManager
 from clip_assets.jobs import JOBS
 from clip_assets.parameters import code_versions
+from clip_assets.partitions import videos_partitions
 from clip_assets.resources import ClipModelResource, GPUResource, VideoLibrary
 from clip_assets.sensors import build_sensors
 from clip_assets.settings import Settings
@@ -18,12 +19,17 @@ from clip_assets.settings import Settings
 IO_MANAGERS = {"numpy": NumpyIOManager, "pickle": PickleIOManager}
 
 
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """The platform with these settings."""
+def build_definitions(
+    settings: Settings, partitions: dg.PartitionsDefinition[str] = videos_partitions
+) -> dg.Definitions:
+    """The platform with these settings; its partitions are all registered videos, or those of a run of its own."""
     versions = code_versions(settings)
     assets = dg.map_asset_specs(
         lambda spec: spec.replace_attributes(code_version=versions[spec.key.to_user_string()]),
-        [build(settings) for build in (build_frame_indices, build_clip_features, build_shots, build_text_match)],
+        [
+            build(settings, partitions)
+            for build in (build_frame_indices, build_clip_features, build_shots, build_text_match)
+        ],
     )
     # At launch, so that a run's own configuration of it reaches the model too.
     gpu = GPUResource.configure_at_launch(
@@ -32,8 +38,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         batch_size=settings.pipeline_options.batch_size,
     )
     return dg.Definitions(
-        assets=[video, *assets],
-        asset_checks=CHECKS,
+        assets=[build_video(partitions), *assets],
+        asset_checks=build_checks(partitions),
         jobs=JOBS,
         sensors=build_sensors(settings),
         resources={

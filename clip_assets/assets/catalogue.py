@@ -9,7 +9,6 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.assets.common import GROUP, OWNERS
-from clip_assets.partitions import videos_partitions
 from clip_assets.settings import Settings
 
 
@@ -31,13 +30,19 @@ class ArrayDoc:
 
 
 def catalogue_entry(
-    asset: str, settings: Settings, intro: str, arrays: Sequence[ArrayDoc], stage: str
+    asset: str,
+    settings: Settings,
+    partitions: dg.PartitionsDefinition[str],
+    intro: str,
+    arrays: Sequence[ArrayDoc],
+    stage: str,
 ) -> dict[str, Any]:
     """The arguments of ``dg.asset`` that only describe it, and its partitions.
 
     Args:
         asset: Its name.
         settings: The deployment's, for the place where results are stored.
+        partitions: The videos.
         intro: What it is, and where to read on.
         arrays: What is stored of each video.
         stage: A word to find it by.
@@ -48,7 +53,7 @@ def catalogue_entry(
     ]
     location = f"{settings.output}/{asset}"
     return {
-        "partitions_def": videos_partitions,
+        "partitions_def": partitions,
         "group_name": GROUP,
         "owners": OWNERS,
         "description": "\n".join([intro, "", "| array | shape | dtype | unit, meaning |", "|---|---|---|---|", *rows]),

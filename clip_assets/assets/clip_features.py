@@ -55,12 +55,12 @@ ARRAYS = [
 ]
 
 
-def build_clip_features(settings: Settings) -> dg.AssetsDefinition:
+def build_clip_features(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset; decoder and handling of damage are the deployment's."""
 
     @dg.asset(
         kinds={"openai", "pytorch", "numpy"},
-        **catalogue_entry("clip_features", settings, INTRO, ARRAYS, stage="encoding"),
+        **catalogue_entry("clip_features", settings, partitions, INTRO, ARRAYS, stage="encoding"),
     )
     @every_video_s_fault()
     def clip_features(

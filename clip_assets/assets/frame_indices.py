@@ -10,7 +10,6 @@ from pydantic import Field
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.assets.common import ForceConfig, draw, table, want_each
-from clip_assets.assets.video import video
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.pictures.analysis import frame_spacing
 from clip_assets.core.pictures.results import sampled_frames
@@ -41,7 +40,7 @@ ARRAYS = [
 ]
 
 
-def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
+def build_frame_indices(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset; the deployment's sampling is the default of its run config."""
 
     class SamplingConfig(ForceConfig):
@@ -59,9 +58,9 @@ def build_frame_indices(settings: Settings) -> dg.AssetsDefinition:
         )
 
     @dg.asset(
-        deps=[video],
+        deps=["video"],
         kinds={"python", "numpy"},
-        **catalogue_entry("frame_indices", settings, INTRO, ARRAYS, stage="sampling"),
+        **catalogue_entry("frame_indices", settings, partitions, INTRO, ARRAYS, stage="sampling"),
     )
     @every_video_s_fault()
     def frame_indices(

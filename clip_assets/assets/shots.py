@@ -39,10 +39,12 @@ ARRAYS = [
 ]
 
 
-def build_shots(settings: Settings) -> dg.AssetsDefinition:
+def build_shots(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset."""
 
-    @dg.asset(kinds={"python", "numpy"}, **catalogue_entry("shots", settings, INTRO, ARRAYS, stage="searching"))
+    @dg.asset(
+        kinds={"python", "numpy"}, **catalogue_entry("shots", settings, partitions, INTRO, ARRAYS, stage="searching")
+    )
     @every_video_s_fault()
     def shots(
         context: dg.AssetExecutionContext,

@@ -44,7 +44,7 @@ ARRAYS = [
 ]
 
 
-def build_text_match(settings: Settings) -> dg.AssetsDefinition:
+def build_text_match(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset; the deployment's sentences are the default of its run config."""
 
     class TextMatchConfig(ForceConfig):
@@ -57,7 +57,7 @@ def build_text_match(settings: Settings) -> dg.AssetsDefinition:
 
     @dg.asset(
         kinds={"openai", "pytorch", "numpy"},
-        **catalogue_entry("text_match", settings, INTRO, ARRAYS, stage="matching"),
+        **catalogue_entry("text_match", settings, partitions, INTRO, ARRAYS, stage="matching"),
     )
     @every_video_s_fault()
     def text_match(
