@@ -51,6 +51,14 @@ def test_the_faster_is_taken_and_measured_once(network, measured, gain, name):
     assert torch.get_num_threads() == threads
 
 
+def test_nothing_is_computed_where_torch_is_known_to_be_as_fast(network, measured, monkeypatch):
+    measured.append(1.0)
+    assert fastest_kernels(network).name == "torch"
+    monkeypatch.setattr(kernels_module, "onednn_kernels", lambda: Kernels("oneDNN", pytest.fail, pytest.fail))
+    monkeypatch.setattr(kernels_module, "torch_kernels", lambda: Kernels("torch", pytest.fail, pytest.fail))
+    assert fastest_kernels(network).name == "torch"
+
+
 def test_another_torch_is_measured_anew(network, measured, monkeypatch):
     measured.extend([2.0, 1.0])
     assert fastest_kernels(network).name == "torch"
@@ -81,6 +89,12 @@ def other_convolution(module: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     ids=["missing", "other result"],
 )
 def test_an_operator_that_is_missing_or_gives_something_else_is_not_used(network, measured, monkeypatch, broken):
+    """Not even where it was remembered to be faster."""
+    with monkeypatch.context() as patched:
+        patched.setattr(kernels_module, "onednn_kernels", lambda: broken)
+        assert fastest_kernels(network).name == "torch"
+        measured.append(2.0)
+    assert fastest_kernels(network).name == "oneDNN"
     monkeypatch.setattr(kernels_module, "onednn_kernels", lambda: broken)
     assert fastest_kernels(network).name == "torch"
 
