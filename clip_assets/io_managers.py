@@ -2,8 +2,8 @@
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -21,8 +21,9 @@ from clip_assets.core.records import RECORD_TYPES, Record
 from clip_assets.core.store import Store
 from clip_assets.core.store_keys import escape_key
 from clip_assets.dagster_internals import add_partition_metadata, provenance_tags
-from clip_assets.failures import videos_failed
+from clip_assets.failures import every_video_s_fault, videos_failed
 from clip_assets.liveness import Sign, signs_folder
+from clip_assets.progress import follower
 from clip_assets.work import Computed, Failed, Work
 
 
@@ -114,6 +115,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         dg.UPathIOManager.__init__(self, base_path=self.store.root)
         if context.instance and context.run:
             self._sign = Sign(signs_folder(context.instance, context.run.run_id))
+            follower().run_began(context.run.run_id)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Take the sign of life down."""
@@ -134,18 +136,24 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
 
         Raises:
             dagster.Failure: Partitions failed; names each with its reason. The others are stored and recorded.
+            dagster.DagsterExecutionInterruptedError: Whoever follows the run stopped it.
         """
         if not isinstance(obj, Work):
             raise TypeError(f"{type(self).__name__} stores what a Work describes, and got a {type(obj).__name__}.")
-        failed = dict(obj.failed)
         stored: list[Manifest] = []
-        for outcome in self._outcomes(context, obj):
-            if isinstance(outcome, Failed):
-                failed[outcome.key] = outcome.error
-                context.log.error(f"{outcome.key}: {explain(outcome.error, PLATFORM)}")
-            else:
-                stored.append(outcome)
-        if not failed:
+        failed: dict[str, Exception] = {}
+        stopped = False
+        with closing(self._outcomes(context, obj)) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, Failed):
+                    failed[outcome.key] = outcome.error
+                    follower().failed(outcome.key, outcome.error)
+                    context.log.error(f"{outcome.key}: {explain(outcome.error, PLATFORM)}")
+                else:
+                    stored.append(outcome)
+                if stopped := follower().is_to_stop():
+                    break
+        if not failed and not stopped:
             for manifest in stored:
                 add_partition_metadata(context, manifest.partition_key, self._metadata(context, obj, manifest))
             return
@@ -153,22 +161,40 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         for materialization in materializations:
             context.log_event(materialization)
         yield from materializations[:1]  # Dagster takes up what was logged when something is yielded
+        if stopped:
+            raise dg.DagsterExecutionInterruptedError("Stopped; what is stored is recorded.")
         raise videos_failed(failed, of=len(obj.wanted) + len(obj.failed))
 
-    def _outcomes(self, context: dg.OutputContext, work: Work) -> Iterator[Manifest | Failed]:
-        """What comes of each partition: what is stored already first, then the others as they are computed."""
+    def _outcomes(self, context: dg.OutputContext, work: Work) -> Generator[Manifest | Failed]:
+        """What comes of each partition: what is stored already first, then the others as they are computed.
+
+        Whoever had to wait until nobody else computes looks again what is stored.
+        """
         asset = context.asset_key.to_user_string()
+        yield from (Failed(key, error) for key, error in work.failed.items())
+        missing = yield from self._recognised(asset, work, list(work.wanted))
+        context.log.info(f"{asset}: {len(work.wanted) - len(missing)} stored already, {len(missing)} to compute.")
+        if not missing:
+            return
+        with ExitStack() as held:
+            with every_video_s_fault():
+                waited = held.enter_context(work.exclusively())
+            if waited:
+                missing = yield from self._recognised(asset, work, missing)
+            outcomes = held.enter_context(closing(work.outcomes(missing, context.log.info)))
+            for outcome in outcomes:
+                yield outcome if isinstance(outcome, Failed) else self._write(asset, outcome)
+
+    def _recognised(self, asset: str, work: Work, keys: Sequence[str]) -> Generator[Manifest, None, list[str]]:
+        """Yields what is stored already, as it is wanted; returns the keys of what isn't."""
         missing = []
-        for key, parameters in work.wanted.items():
+        for key in keys:
             manifest = None if work.force else self.store.manifest(asset, key)
-            if manifest is not None and manifest.data_version == digest(parameters):
+            if manifest is not None and manifest.data_version == digest(work.wanted[key]):
                 yield manifest
             else:
                 missing.append(key)
-        context.log.info(f"{asset}: {len(work.wanted) - len(missing)} stored already, {len(missing)} to compute.")
-        with closing(work.outcomes(missing)) as outcomes:
-            for outcome in outcomes:
-                yield outcome if isinstance(outcome, Failed) else self._write(asset, outcome)
+        return missing
 
     def load_input(self, context: dg.InputContext) -> Any:
         """`StoredResults` where the input is annotated so, else the records themselves."""

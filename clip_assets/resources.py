@@ -1,6 +1,8 @@
 """What the assets work with: where to compute, which CLIP, and the library of videos."""
 
 import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +10,7 @@ import dagster as dg
 import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr
 
+from clip_assets.core.device_locks import held_alone
 from clip_assets.core.devices import resolve_devices, resolve_precision
 from clip_assets.core.library import path_for
 from clip_assets.core.manifest import SourceStat
@@ -92,6 +95,14 @@ class ClipModelResource(dg.ConfigurableResource):
             "weights_sha256": self.sha256(),
             "precision": self.gpu.resolved_precision(),
         }
+
+    def exclusively(self, write: Callable[[str], object]) -> AbstractContextManager[bool]:
+        """Hold the devices for this process alone, see `core.device_locks.held_alone`.
+
+        Raises:
+            DeviceError: A device isn't there.
+        """
+        return held_alone(self.gpu.devices(), write)
 
     @property
     def _checkpoint(self) -> Path | None:

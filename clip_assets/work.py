@@ -6,6 +6,7 @@ partitions as a stream; the IO manager asks the store what is there already and 
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from clip_assets.core.manifest import SourceStat
 from clip_assets.core.pictures import Picture
 from clip_assets.core.records import Record
 from clip_assets.failures import every_video_s_fault
+from clip_assets.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,23 +59,35 @@ class Work:
         compute: Computes a set of partitions; yields one outcome for each, as each is done.
         describe: Dagster metadata made of a stored summary.
         force: Whether to compute what is stored already.
+        frames: How many frames a set of partitions has to encode; 0 where none are.
+        exclusively: Holds what computing needs for this process alone; gives whether others had to be waited for.
     """
 
     wanted: Mapping[str, Mapping[str, Any]]
     failed: Mapping[str, Exception]
-    compute: Callable[[Sequence[str]], Generator[Computed | Failed]]
+    compute: Callable[[Sequence[str], Progress], Generator[Computed | Failed]]
     describe: Callable[[Mapping[str, Any]], Mapping[str, Any]]
     force: bool = False
+    frames: Callable[[Sequence[str]], int] = lambda keys: 0
+    exclusively: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(False)
 
-    def outcomes(self, keys: Sequence[str]) -> Generator[Computed | Failed]:
+    def outcomes(self, keys: Sequence[str], write: Callable[[str], object]) -> Generator[Computed | Failed]:
         """What `compute` yields for these partitions; where there are none, it isn't begun: it may load a model.
+
+        Args:
+            keys: The partitions.
+            write: Takes lines that say how far it is.
 
         Raises:
             dagster.Failure: What is needed for every video can't be had.
         """
-        if keys:
-            with every_video_s_fault():
-                yield from self.compute(keys)
+        if not keys:
+            return
+        progress = Progress(write, len(keys), self.frames(keys))
+        with every_video_s_fault(), closing(self.compute(keys, progress)) as outcomes:
+            for outcome in outcomes:
+                yield outcome
+                progress.add_video()
 
     def output(self) -> dg.Output["Work"]:
         """The work as the asset's output.

@@ -10,6 +10,8 @@ import hypothesis
 import pytest
 import torch
 
+from clip_assets.core import device_locks
+
 # The same examples on every run, and no verdict by the clock.
 hypothesis.settings.register_profile(
     "steady", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -25,8 +27,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache folder of the tests' own; what the user has cached is neither read nor written."""
+    """A cache folder of the tests' own, and locks: what the user has is neither read, nor written, nor waited for."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device_locks, "FOLDER", tmp_path_factory.mktemp("locks"))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 

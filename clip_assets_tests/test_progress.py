@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clip_assets.progress import ProgressLog
+from clip_assets.progress import Progress
 
 
 class Clock:
@@ -16,7 +16,7 @@ class Clock:
 def test_a_line_every_few_seconds_tells_videos_frames_speed_and_time_left() -> None:
     lines: list[str] = []
     clock = Clock()
-    progress = ProgressLog(lines.append, videos=3, frames=400, clock=clock)
+    progress = Progress(lines.append, videos=3, frames=400, clock=clock)
     for _ in range(10):
         clock.now += 1.0
         progress.add_frames(10)
@@ -30,7 +30,7 @@ def test_a_line_every_few_seconds_tells_videos_frames_speed_and_time_left() -> N
 def test_where_frames_are_not_counted_videos_tell_the_time_left() -> None:
     lines: list[str] = []
     clock = Clock()
-    progress = ProgressLog(lines.append, videos=4, clock=clock)
+    progress = Progress(lines.append, videos=4, clock=clock)
     clock.now += 6.0
     progress.add_video()
     assert lines == ["1 of 4 videos, about 0:00:18 left"]
@@ -38,7 +38,7 @@ def test_where_frames_are_not_counted_videos_tell_the_time_left() -> None:
 
 def test_short_work_says_nothing() -> None:
     lines: list[str] = []
-    progress = ProgressLog(lines.append, videos=1, frames=10)
+    progress = Progress(lines.append, videos=1, frames=10)
     progress.add_frames(10)
     progress.add_video()
     assert lines == []

@@ -24,7 +24,7 @@ from clip_assets.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, speed_r
 from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults
 from clip_assets.parameters import Parameters, encoding_parameters, feature_parameters, is_outdated, of_frames
-from clip_assets.progress import ProgressLog
+from clip_assets.progress import Progress
 from clip_assets.resources import ClipModelResource, VideoLibrary
 from clip_assets.settings import Settings
 from clip_assets.summaries import FeatureSummary, FrameSummary
@@ -80,19 +80,18 @@ def build_clip_features(settings: Settings, partitions: dg.PartitionsDefinition[
             context.partition_keys, lambda key: _wanted(key, frame_indices, library, encoding, config.force)
         )
 
-        def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
+        def compute(keys: Sequence[str], progress: Progress) -> Generator[Computed | Failed]:
             def plan(key: str) -> tuple[VideoProbe, FrameIndices]:
                 _check_unchanged(key, wanted[key]["source"], library)  # hours may have gone by
                 return library.probe(key), frame_indices[key]
 
             jobs = (VideoJob(key, partial(plan, key)) for key in keys)
             models = clip_model.models()
-            frames = _frames_to_encode(keys, frame_indices)
-            progress, advice = ProgressLog(context.log.info, len(keys), frames), Bf16Advice(models[0], context.log.info)
+            advice = Bf16Advice(models[0], context.log.info)
 
             def on_encoded(count: int) -> None:
                 progress.add_frames(count)
-                advice.encoded(count, frames)
+                advice.encoded(count, progress.frames)
 
             for extracted in extract_features(jobs, models, options, on_encoded):
                 key = extracted.job.key
@@ -106,9 +105,16 @@ def build_clip_features(settings: Settings, partitions: dg.PartitionsDefinition[
                         pictures = draw(context.log, key, *shown, partial(kept_sheet, extracted.thumbnails))
                     stat = library.source_stat(key)
                     yield Computed(key, extracted.features, wanted[key], summary.to_store(), pictures, stat)
-                progress.add_video()
 
-        return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
+        return Work(
+            wanted,
+            failed,
+            compute,
+            describe=_describe,
+            force=config.force,
+            frames=partial(_frames_to_encode, frame_indices),
+            exclusively=partial(clip_model.exclusively, context.log.info),
+        ).output()
 
     return clip_features
 
@@ -141,7 +147,7 @@ def _wanted(
     return wanted
 
 
-def _frames_to_encode(keys: Sequence[str], frame_indices: StoredResults) -> int:
+def _frames_to_encode(frame_indices: StoredResults, keys: Sequence[str]) -> int:
     """How many frames will be encoded: a frame that is sampled several times counts once."""
     summaries = [FrameSummary.read(frame_indices.summary(key)) for key in keys]
     return sum(min(summary.frames or 0, summary.source_frames or 0) for summary in summaries)

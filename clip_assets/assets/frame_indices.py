@@ -19,7 +19,7 @@ from clip_assets.core.video import check_whole
 from clip_assets.facts import FACT_COLUMNS, source_rows
 from clip_assets.failures import every_video_s_fault
 from clip_assets.parameters import frame_parameters, frames_sha256
-from clip_assets.progress import ProgressLog
+from clip_assets.progress import Progress
 from clip_assets.resources import VideoLibrary
 from clip_assets.settings import Settings
 from clip_assets.summaries import FrameSummary
@@ -72,8 +72,7 @@ def build_frame_indices(settings: Settings, partitions: dg.PartitionsDefinition[
             lambda key: frame_parameters(library.fingerprint(key), sampling),
         )
 
-        def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
-            progress = ProgressLog(context.log.info, len(keys))
+        def compute(keys: Sequence[str], _: Progress) -> Generator[Computed | Failed]:
             for key in keys:
                 began = time.perf_counter()
                 try:
@@ -91,7 +90,6 @@ def build_frame_indices(settings: Settings, partitions: dg.PartitionsDefinition[
                             context.log, key, partial(sampled_frames, source, frames, settings.video_timeout)
                         )
                     yield Computed(key, frames, wanted[key], summary.to_store(), pictures, library.source_stat(key))
-                progress.add_video()
 
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
 

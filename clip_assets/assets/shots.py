@@ -17,7 +17,7 @@ from clip_assets.core.shots import find_shots, shot_parameters
 from clip_assets.facts import SHOT_COLUMNS, shot_rows
 from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults
-from clip_assets.progress import ProgressLog
+from clip_assets.progress import Progress
 from clip_assets.settings import Settings
 from clip_assets.summaries import ShotStretch, ShotSummary
 from clip_assets.work import Computed, Failed, Work
@@ -54,8 +54,7 @@ def build_shots(settings: Settings, partitions: dg.PartitionsDefinition[str]) ->
     ) -> dg.Output[Work]:
         wanted, failed = want_each(context.partition_keys, lambda key: shot_parameters(clip_features.parameters(key)))
 
-        def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
-            progress = ProgressLog(context.log.info, len(keys))
+        def compute(keys: Sequence[str], _: Progress) -> Generator[Computed | Failed]:
             for key in keys:
                 began = time.perf_counter()
                 try:
@@ -69,7 +68,6 @@ def build_shots(settings: Settings, partitions: dg.PartitionsDefinition[str]) ->
                     if settings.pictures == "on":
                         pictures = draw(context.log, key, partial(_typical_frames, clip_features, key, found, features))
                     yield Computed(key, found, wanted[key], summary.to_store(), pictures)
-                progress.add_video()
 
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
 

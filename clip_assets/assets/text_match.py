@@ -23,7 +23,7 @@ from clip_assets.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, stretc
 from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults
 from clip_assets.parameters import match_parameters
-from clip_assets.progress import ProgressLog
+from clip_assets.progress import Progress
 from clip_assets.resources import ClipModelResource
 from clip_assets.settings import Settings
 from clip_assets.summaries import MatchSummary
@@ -73,10 +73,9 @@ def build_text_match(settings: Settings, partitions: dg.PartitionsDefinition[str
             lambda key: match_parameters(_of_this_model(key, clip_features, clip_model.model_name, weights), asked),
         )
 
-        def compute(keys: Sequence[str]) -> Generator[Computed | Failed]:
+        def compute(keys: Sequence[str], _: Progress) -> Generator[Computed | Failed]:
             model = clip_model.models()[0]
             text_features = model.encode_texts(texts)
-            progress = ProgressLog(context.log.info, len(keys))
             for key in keys:
                 began = time.perf_counter()
                 try:
@@ -91,9 +90,15 @@ def build_text_match(settings: Settings, partitions: dg.PartitionsDefinition[str
                         best = partial(_best_frames, clip_features, key, match, features.indices)
                         pictures = draw(context.log, key, partial(probabilities_over_time, match), best)
                     yield Computed(key, match, wanted[key], summary.to_store(), pictures)
-                progress.add_video()
 
-        return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
+        return Work(
+            wanted,
+            failed,
+            compute,
+            describe=_describe,
+            force=config.force,
+            exclusively=partial(clip_model.exclusively, context.log.info),
+        ).output()
 
     return text_match
 
