@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clip_assets.core.decoding import PipelineOptions
 from clip_assets.core.errors import ModelError, StoreError
@@ -23,12 +23,14 @@ from clip_assets.core.matching import text_parameters
 from clip_assets.core.records import ClipFeatures, FrameIndices
 from clip_assets.core.sampling import SAMPLING_VERSION, Sampling
 from clip_assets.core.shots import shot_parameters
-from clip_assets.core.store import Store
 from clip_assets.core.store_formats import encode_record
 from clip_assets.core.weights import model_sha256
 from clip_assets.default_texts import default_texts
 from clip_assets.settings import Settings
 from clip_assets.summaries import FeatureSummary, FrameSummary
+
+if TYPE_CHECKING:
+    from clip_assets.core.store import Store
 
 Parameters = dict[str, Any]
 
