@@ -10,7 +10,7 @@ from clip_assets.assets.video import build_video
 from clip_assets.checks import build_checks
 from clip_assets.io_managers import NumpyIOManager, PickleIOManager
 from clip_assets.jobs import JOBS
-from clip_assets.parameters import code_versions
+from clip_assets.parameters import attempt_digests, code_versions
 from clip_assets.partitions import videos_partitions
 from clip_assets.resources import ClipModelResource, GPUResource, VideoLibrary
 from clip_assets.sensors import build_sensors
@@ -51,7 +51,11 @@ def build_definitions(
                 weights=str(settings.weights),
             ),
             "library": VideoLibrary(root=str(settings.videos), video_timeout=settings.video_timeout),
-            "io_manager": IO_MANAGERS[settings.format](base_path=settings.output, browse_url=settings.browse_url),
+            "io_manager": IO_MANAGERS[settings.format](
+                base_path=settings.output,
+                browse_url=settings.browse_url,
+                attempt_digests=attempt_digests(settings),
+            ),
         },
         # One process for a run, so that the model is loaded once.
         executor=dg.in_process_executor,

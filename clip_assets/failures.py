@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import dagster as dg
 
@@ -9,23 +11,72 @@ from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.errors import ClipAssetsError
 
 _FAILED = "failed"
+_ATTEMPT = "attempt"
 _SHARED = "every_video_s_fault"
 
 
-def videos_failed(failed: Mapping[str, Exception], of: int) -> dg.Failure:
+Signature = tuple[int, int, int] | None
+"""Of a video's file, see `core.library.file_signature`."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """With what a step was tried.
+
+    Attributes:
+        asset: The step's.
+        settings: Digest of the deployment's settings, see `parameters.attempt_digests`.
+        signatures: Of the files of the videos that it reads, by partition key.
+    """
+
+    asset: str
+    settings: str
+    signatures: Mapping[str, Signature]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a video failed.
+
+    Attributes:
+        key: Its partition key.
+        reason: In words.
+        attempt: With what it was tried; None where the fault isn't its own, or that wasn't recorded.
+    """
+
+    key: str
+    reason: str
+    attempt: Attempt | None = None
+
+    def would_repeat(self, settings: Mapping[str, str], signature: Signature) -> bool:
+        """Whether the video would fail again for all that is known.
+
+        Args:
+            settings: Digests of the settings, see `parameters.attempt_digests`.
+            signature: Of its file, as it is by now.
+        """
+        tried = self.attempt
+        if tried is None or settings.get(tried.asset) != tried.settings:
+            return False
+        return self.key not in tried.signatures or tried.signatures[self.key] == signature
+
+
+def videos_failed(failed: Mapping[str, Exception], of: int, attempt: Attempt) -> dg.Failure:
     """The failure of a step some of whose videos failed: it names each with its reason.
 
     Args:
         failed: Why, by partition key; of one that is alone the reason comes first.
         of: How many partitions the step has.
+        attempt: With what they were tried.
     """
     told = {key: explain(error, PLATFORM) for key, error in failed.items()}
+    tried = replace(attempt, signatures={key: seen for key, seen in attempt.signatures.items() if key in failed})
     reasons = [f"{key}: {reason}" for key, reason in told.items()]
     if of > 1:
         reasons.insert(0, f"{len(failed)} of {of} videos failed; the others are stored.")
     return dg.Failure(
         description="\n".join(reasons),
-        metadata={_FAILED: dg.MetadataValue.json(told)},
+        metadata={_FAILED: dg.MetadataValue.json(told), _ATTEMPT: dg.MetadataValue.json(asdict(tried))},
         allow_retries=False,
     )
 
@@ -44,19 +95,31 @@ def every_video_s_fault() -> Iterator[None]:
         raise dg.Failure(description=explain(error, PLATFORM), metadata=metadata, allow_retries=False) from error
 
 
-def failed_videos(step_failures: Iterable[dg.DagsterEvent]) -> dict[str, str]:
+def failed_videos(step_failures: Iterable[dg.DagsterEvent]) -> dict[str, Failure]:
     """The partition keys that failed in steps of a run, with their reasons."""
-    failed: dict[str, str] = {}
+    failed: dict[str, Failure] = {}
     for event in step_failures:
-        reasons = _told(event).get(_FAILED)
-        if isinstance(reasons, dg.JsonMetadataValue) and isinstance(reasons.data, Mapping):
-            failed.update(reasons.data)
+        attempt = _attempt(_json(event, _ATTEMPT))
+        failed.update({key: Failure(key, reason, attempt) for key, reason in _json(event, _FAILED).items()})
     return failed
 
 
 def is_every_video_s_fault(step_failures: Iterable[dg.DagsterEvent]) -> bool:
     """Whether a step failed for a reason that each of its videos would meet alone too."""
     return any(_SHARED in _told(event) for event in step_failures)
+
+
+def _attempt(told: Mapping[str, Any]) -> Attempt | None:
+    """What `videos_failed` recorded; None for what an earlier version did."""
+    if told.keys() != {"asset", "settings", "signatures"}:
+        return None
+    signatures = {key: tuple(seen) if seen else None for key, seen in told["signatures"].items()}
+    return Attempt(told["asset"], told["settings"], signatures)
+
+
+def _json(event: dg.DagsterEvent, name: str) -> Mapping[str, Any]:
+    value = _told(event).get(name)
+    return value.data if isinstance(value, dg.JsonMetadataValue) and isinstance(value.data, Mapping) else {}
 
 
 def _told(event: dg.DagsterEvent) -> Mapping[str, dg.MetadataValue]:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -20,7 +21,7 @@ from clip_assets.core.library import (
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.regular_files import why_no_file
 from clip_assets.core.video import check_is_video
-from clip_assets.failures import failed_videos
+from clip_assets.failures import Failure, failed_videos
 from clip_assets.partitions import keys_of_run, version_events, videos_partitions
 from clip_assets.project import instance_folder
 
@@ -57,8 +58,11 @@ def held_keys(instance: dg.DagsterInstance, order: Sequence[str]) -> set[str]:
     return {key for run in runs for key in keys_of_run(run.tags, order, positions)}
 
 
-def failures(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
-    """By asset and partition key why the last run that was to materialize it failed; reads each failed run once."""
+def failures(instance: dg.DagsterInstance) -> dict[str, dict[str, Failure]]:
+    """By asset and partition key why the last run that was to materialize it failed; reads each failed run once.
+
+    Of a run with a configuration of its own it isn't told with what a video was tried: the next one may have another.
+    """
     attempts = {
         asset: instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
             dg.AssetKey(asset)
@@ -66,12 +70,14 @@ def failures(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
         for asset in RECORD_TYPES
     }
     runs = map(instance.get_run_by_id, {run_id for latest in attempts.values() for run_id, _ in latest.values()})
-    failed = [run.run_id for run in runs if run and run.status == dg.DagsterRunStatus.FAILURE]
+    failed = {run.run_id: run for run in runs if run and run.status == dg.DagsterRunStatus.FAILURE}
     steps = {run_id: _step_failures(instance, run_id) for run_id in failed}
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Failure]] = {}
     for asset, latest in attempts.items():
-        reasons = {key: _reason(key, steps[run_id]) for key, (run_id, _) in latest.items() if run_id in steps}
-        found[asset] = {key: reason for key, reason in reasons.items() if reason}
+        told = {
+            key: _failure(key, steps[run_id], failed[run_id]) for key, (run_id, _) in latest.items() if run_id in steps
+        }
+        found[asset] = {key: failure for key, failure in told.items() if failure}
     return found
 
 
@@ -80,18 +86,19 @@ def _step_failures(instance: dg.DagsterInstance, run_id: str) -> list[dg.Dagster
     return [entry.dagster_event for entry in logged if entry.dagster_event]
 
 
-def _reason(key: str, steps: Sequence[dg.DagsterEvent]) -> str | None:
+def _failure(key: str, steps: Sequence[dg.DagsterEvent], run: dg.DagsterRun) -> Failure | None:
     """Why a failed run failed for one of its partitions; None where only others of the run failed."""
     blamed = failed_videos(steps)
     if blamed:
-        return blamed.get(key)
+        failure = blamed.get(key)
+        return replace(failure, attempt=None) if failure and run.run_config.get("ops") else failure
     for step in steps:
         error = step.step_failure_data.error
         while error and error.cause:
             error = error.cause
         if error:
-            return error.message.strip()
-    return "the run's process died"
+            return Failure(key, error.message.strip())
+    return Failure(key, "the run's process died")
 
 
 def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) -> list[str]:

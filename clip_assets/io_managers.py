@@ -21,7 +21,7 @@ from clip_assets.core.records import RECORD_TYPES, Record
 from clip_assets.core.store import Store
 from clip_assets.core.store_keys import escape_key
 from clip_assets.dagster_internals import add_partition_metadata, provenance_tags
-from clip_assets.failures import every_video_s_fault, videos_failed
+from clip_assets.failures import Attempt, every_video_s_fault, videos_failed
 from clip_assets.liveness import Sign, signs_folder
 from clip_assets.progress import follower
 from clip_assets.work import Computed, Failed, Work
@@ -100,6 +100,10 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
     base_path: str = Field(description="Where results are stored: a folder, or any fsspec URL.")
     browse_url: str | None = Field(default=None, description="Address of the pages that show each video.")
 
+    attempt_digests: dict[str, str] = Field(
+        default={}, description="By asset a digest of the settings that may decide whether it fails for a video."
+    )
+
     @property
     @abstractmethod
     def format(self) -> Format:
@@ -163,7 +167,9 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         yield from materializations[:1]  # Dagster takes up what was logged when something is yielded
         if stopped:
             raise dg.DagsterExecutionInterruptedError("Stopped; what is stored is recorded.")
-        raise videos_failed(failed, of=len(obj.wanted) + len(obj.failed))
+        asset = context.asset_key.to_user_string()
+        attempt = Attempt(asset, self.attempt_digests.get(asset, ""), obj.signatures)
+        raise videos_failed(failed, of=len(obj.wanted) + len(obj.failed), attempt=attempt)
 
     def _outcomes(self, context: dg.OutputContext, work: Work) -> Generator[Manifest | Failed]:
         """What comes of each partition: what is stored already first, then the others as they are computed.

@@ -153,6 +153,20 @@ def code_versions(settings: Settings) -> dict[str, str]:
     return {asset: digest(_known(parameters))[:12] for asset, parameters in wanted.items()}
 
 
+def attempt_digests(settings: Settings) -> dict[str, str]:
+    """By asset a digest of the settings that may decide whether it fails for a video.
+
+    They are those that its bytes depend on, and those that bound time and memory.
+    """
+    bounds = {
+        "on_damage": settings.on_damage,
+        "video_timeout": settings.video_timeout,
+        "device_ids": settings.device_ids,
+        "batch_size": settings.batch_size,
+    }
+    return {asset: digest({"version": version, **bounds})[:12] for asset, version in code_versions(settings).items()}
+
+
 def wanted_texts(settings: Settings) -> Parameters:
     """What a match depends on in the sentences that the settings ask for."""
     return text_parameters(settings.pred_texts or default_texts(settings.model_name))

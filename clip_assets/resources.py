@@ -1,7 +1,7 @@
 """What the assets work with: where to compute, which CLIP, and the library of videos."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from clip_assets.core.device_locks import held_alone
 from clip_assets.core.devices import resolve_devices, resolve_precision
-from clip_assets.core.library import path_for
+from clip_assets.core.library import file_signature, path_for
 from clip_assets.core.manifest import SourceStat
 from clip_assets.core.model import ClipModel, Precision, load_model
 from clip_assets.core.readings import Readings
@@ -135,8 +135,12 @@ class VideoLibrary(dg.ConfigurableResource):
         return self._readings.fingerprint(self.path(key))
 
     def source_stat(self, key: str) -> SourceStat | None:
-        """The video's file as it was when its fingerprint was taken; None where it wasn't."""
+        """The video's file as it was when its fingerprint was taken, see `Readings.source_stat`."""
         return self._readings.source_stat(self.path(key))
+
+    def signatures(self, keys: Iterable[str]) -> dict[str, tuple[int, int, int] | None]:
+        """By partition key what another file would alter, see `core.library.file_signature`."""
+        return {key: file_signature(Path(self.root), key) for key in keys}
 
     def probe(self, key: str) -> VideoProbe:
         """What the video's container says, see `core.video.probe`; read once while the file stays as it is.

@@ -7,7 +7,7 @@ partitions as a stream; the IO manager asks the store what is there already and 
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -61,6 +61,8 @@ class Work:
         force: Whether to compute what is stored already.
         frames: How many frames a set of partitions has to encode; 0 where none are.
         exclusively: Holds what computing needs for this process alone; gives whether others had to be waited for.
+        signatures: Of the videos that are read, what another file would alter, by partition key; as
+            `VideoLibrary.signatures` gives it before any is read. Where one fails, it is recorded.
     """
 
     wanted: Mapping[str, Mapping[str, Any]]
@@ -70,6 +72,7 @@ class Work:
     force: bool = False
     frames: Callable[[Sequence[str]], int] = lambda keys: 0
     exclusively: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(False)
+    signatures: Mapping[str, tuple[int, int, int] | None] = field(default_factory=dict)
 
     def outcomes(self, keys: Sequence[str], write: Callable[[str], object]) -> Generator[Computed | Failed]:
         """What `compute` yields for these partitions; where there are none, it isn't begun: it may load a model.

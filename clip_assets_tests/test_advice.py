@@ -9,7 +9,7 @@ import pytest
 from clip_assets.advice import EXTRACT, PLATFORM, Advice, explain
 from clip_assets.core import errors
 from clip_assets.extract.options import FLAGS, KEYS
-from clip_assets.failures import videos_failed
+from clip_assets.failures import Attempt, videos_failed
 from clip_assets.settings import Settings, variable_name
 
 
@@ -27,7 +27,9 @@ def test_the_nearest_kind_s_way_out_counts_and_an_error_without_one_stays_as_it_
 
 
 def test_a_step_s_failure_tells_the_way_out_of_each_video() -> None:
-    failure = videos_failed({"a.mp4": errors.VideoTimeoutError("a.mp4: too slow")}, of=1)
+    failure = videos_failed(
+        {"a.mp4": errors.VideoTimeoutError("a.mp4: too slow")}, of=1, attempt=Attempt("frame_indices", "", {})
+    )
     assert "CLIP_ASSETS_VIDEO_TIMEOUT" in str(failure.description)
 
 

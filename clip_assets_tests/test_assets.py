@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,7 @@ def test_the_files_lie_where_the_documentation_says(platform: Platform) -> None:
 
 
 def test_results_note_the_file_as_it_was_read(platform: Platform) -> None:
+    os.utime(platform.videos / "a.mp4", ns=(0, 10**18))
     platform.add("a.mp4")
     assert platform.materialize("a.mp4", assets=["frame_indices", "clip_features"]).success
     stat = (platform.videos / "a.mp4").stat()

@@ -14,7 +14,7 @@ from dagster._core.loader import LoadingContextForTest
 
 from clip_assets.definitions import build_definitions
 from clip_assets.partitions import partition_tags, version_events
-from clip_assets.status import partition_states
+from clip_assets.states import video_states
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_resnet, random_vit
 from clip_assets_tests.platform import ASSETS, Platform, make_platform
@@ -129,7 +129,8 @@ def test_the_status_command_knows_the_truth_of_each_partition_where_dagster_has_
 ) -> None:
     corpus.constant_rate(platform.videos / BATCH[1])
     states = {
-        key: {a: s.state for a, s in found.items()} for key, found in partition_states(platform.settings, EVERY, {})
+        video.key: {asset: found.state for asset, found in video.assets.items()}
+        for video in video_states(platform.settings, EVERY, {})
     }
     assert states.pop(BATCH[1]) == dict.fromkeys(ASSETS, "stale")
     assert all(state == dict.fromkeys(ASSETS, "done") for state in states.values())

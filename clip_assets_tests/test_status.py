@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from clip_assets.instance import failures
-from clip_assets.status import partition_states, status_report
+from clip_assets.states import video_states
+from clip_assets.status import status_report
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_vit
 from clip_assets_tests.platform import ASSETS, Platform, make_platform
@@ -31,8 +31,8 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 
 
 def states(platform: Platform) -> dict[str, list[str]]:
-    found = partition_states(platform.settings, platform.registered(), failures(platform.instance))
-    return {key: [state.state for state in of.values()] for key, of in found}
+    found = video_states(platform.settings, platform.registered(), failures(platform.instance))
+    return {video.key: [asset.state for asset in video.assets.values()] for video in found}
 
 
 def report(platform: Platform) -> list[str]:
@@ -41,10 +41,6 @@ def report(platform: Platform) -> list[str]:
         for part in status_report(platform.settings, platform.registered(), failures(platform.instance)):
             console.print(part, soft_wrap=True)
     return capture.get().splitlines()
-
-
-def test_before_any_run_everything_is_missing(platform: Platform) -> None:
-    assert states(platform) == {key: ["missing"] * len(ASSETS) for key in ("a.mp4", "b.mp4", "c.mp4")}
 
 
 def test_a_broken_video_has_failed_and_the_others_of_its_batch_have_not(platform: Platform) -> None:
@@ -60,14 +56,6 @@ def test_a_broken_video_has_failed_and_the_others_of_its_batch_have_not(platform
     assert str(platform.videos / "b.mp4") in reason
 
 
-def test_a_failure_is_forgotten_when_a_later_run_succeeds(platform: Platform) -> None:
-    platform.materialize("b.mp4")
-    assert states(platform)["b.mp4"] == ["failed"] * len(ASSETS)
-    corpus.single_frame(platform.videos / "b.mp4")
-    platform.materialize("b.mp4")
-    assert states(platform)["b.mp4"] == ["done"] * len(ASSETS)
-
-
 def test_a_failure_for_want_of_a_model_is_every_video_s(platform: Platform) -> None:
     checkpoint = platform.settings.checkpoint
     platform.change(checkpoint=platform.folder / "missing.pth")
@@ -77,27 +65,9 @@ def test_a_failure_for_want_of_a_model_is_every_video_s(platform: Platform) -> N
     assert any("a.mp4 failed: " in line and "missing.pth" in line for line in report(platform))
 
 
-def test_a_run_whose_process_died_has_failed_without_a_reason_of_its_own(platform: Platform) -> None:
-    run = platform.instance.add_run(dg.DagsterRun("job", run_id=str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED))
-    planned = dg.DagsterEvent.build_asset_materialization_planned_event(
-        "job", "frame_indices", dg._core.events.AssetMaterializationPlannedData(dg.AssetKey("frame_indices"), "a.mp4")
-    )
-    platform.instance.report_dagster_event(planned, run.run_id)
-    assert states(platform)["a.mp4"] == ["missing"] * len(ASSETS)
-    platform.instance.report_run_failed(run)
-    assert states(platform)["a.mp4"] == ["failed", "missing", "missing", "missing"]
-
-
 def test_what_is_stale_says_why(platform: Platform) -> None:
     platform.materialize("a.mp4")
     random_vit(platform.settings.checkpoint, seed=1)
     platform.change(pred_texts=["other"])
     assert states(platform)["a.mp4"] == ["done", "stale", "stale", "stale"]
     assert any(line.startswith("a.mp4: clip_features is stale: weights_sha256 ") for line in report(platform))
-
-
-def test_a_video_that_is_gone_says_so(platform: Platform) -> None:
-    platform.materialize("a.mp4")
-    (platform.videos / "a.mp4").unlink()
-    assert states(platform)["a.mp4"] == ["stale"] * len(ASSETS)
-    assert any("a.mp4: frame_indices is stale: " in line and "can't be read" in line for line in report(platform))

@@ -17,7 +17,7 @@ from clip_assets.core.manifest import Manifest
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
 from clip_assets.parameters import code_versions
-from clip_assets.status import AssetState, partition_states
+from clip_assets.states import AssetState, video_states
 from clip_assets.summaries import FeatureSummary, FrameSummary, MatchSummary, Summary
 from clip_assets_tests.golden import FORMATS, OUTPUT, VIDEOS, golden_settings
 from clip_assets_tests.platform import Platform
@@ -47,7 +47,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 
 
 def states(platform: Platform) -> dict[str, dict[str, AssetState]]:
-    return {key: dict(found) for key, found in partition_states(platform.settings, list(FORMATS), {})}
+    return {video.key: dict(video.assets) for video in video_states(platform.settings, list(FORMATS), {})}
 
 
 def words(platform: Platform) -> dict[str, list[str]]:

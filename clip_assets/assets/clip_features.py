@@ -76,6 +76,7 @@ def build_clip_features(settings: Settings, partitions: dg.PartitionsDefinition[
             thumbnails=KEPT_FRAMES if settings.pictures == "on" else 0,
         )
         encoding = encoding_parameters(clip_model.parameters(), options)
+        signatures = library.signatures(context.partition_keys)
         wanted, failed = want_each(
             context.partition_keys, lambda key: _wanted(key, frame_indices, library, encoding, config.force)
         )
@@ -112,6 +113,7 @@ def build_clip_features(settings: Settings, partitions: dg.PartitionsDefinition[
             compute,
             describe=_describe,
             force=config.force,
+            signatures=signatures,
             frames=partial(_frames_to_encode, frame_indices),
             exclusively=partial(clip_model.exclusively, context.log.info),
         ).output()

@@ -67,6 +67,7 @@ def build_frame_indices(settings: Settings, partitions: dg.PartitionsDefinition[
         context: dg.AssetExecutionContext, config: SamplingConfig, library: VideoLibrary
     ) -> dg.Output[Work]:
         sampling = Sampling(config.extraction_fps, config.extraction_total, config.frame_selection)
+        signatures = library.signatures(context.partition_keys)
         wanted, failed = want_each(
             context.partition_keys,
             lambda key: frame_parameters(library.fingerprint(key), sampling),
@@ -91,7 +92,7 @@ def build_frame_indices(settings: Settings, partitions: dg.PartitionsDefinition[
                         )
                     yield Computed(key, frames, wanted[key], summary.to_store(), pictures, library.source_stat(key))
 
-        return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
+        return Work(wanted, failed, compute, describe=_describe, force=config.force, signatures=signatures).output()
 
     return frame_indices
 

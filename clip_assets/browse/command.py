@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from clip_assets.browse.app import create_app
 from clip_assets.browse.guard import LOOPBACK
-from clip_assets.browse.holdings import StatesProvider, VideoState, worst
+from clip_assets.browse.holdings import StatesProvider, VideoState
 from clip_assets.dev import free_port
 from clip_assets.project import load_settings
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from clip_assets.settings import Settings
-    from clip_assets.status import AssetState
+    from clip_assets.states import VideoStatus
 
 PORT = 3001
 
@@ -66,17 +66,15 @@ def states_of(settings: Settings) -> StatesProvider:
 
     def states() -> Mapping[str, VideoState]:
         from clip_assets.instance import failures, open_instance, registered
-        from clip_assets.status import partition_states
+        from clip_assets.states import video_states
 
         with open_instance() as instance:
             keys, failed = registered(instance), failures(instance)
-        return {key: video_state(assets) for key, assets in partition_states(settings, keys, failed)}
+        return {video.key: as_shown(video) for video in video_states(settings, keys, failed)}
 
     return states
 
 
-def video_state(assets: Mapping[str, AssetState]) -> VideoState:
-    """What to say of a video whose assets are in these states."""
-    return worst(
-        [VideoState("waiting" if asset.state == "missing" else asset.state, asset.reason) for asset in assets.values()]
-    )
+def as_shown(video: VideoStatus) -> VideoState:
+    """What the pages say of a video."""
+    return VideoState("waiting" if video.state == "missing" else video.state, video.reason)

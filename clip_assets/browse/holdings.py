@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from clip_assets.core.manifest import Manifest
     from clip_assets.core.store import Store
 
-State = Literal["done", "failed", "stale", "waiting", "stored"]
-"""``waiting``: not everything is computed; ``stored``: something is, and nobody tells whether it is as wanted."""
+State = Literal["done", "failed", "stale", "waiting", "gone", "stored"]
+"""``waiting``: not everything is computed; ``gone``: its file isn't in the library; ``stored``: something is, and
+nobody tells whether it is as wanted."""
 
 FEATURES, FRAMES = "clip_features", "frame_indices"
 
@@ -33,7 +34,7 @@ class VideoState:
     """What Dagster and the settings say of a video.
 
     Attributes:
-        state: The worst of its assets' states.
+        state: See `State`.
         reason: Why it failed or is stale; else empty.
     """
 
@@ -186,9 +187,3 @@ def _with_state(key: str, held: Video | None, told: VideoState | None) -> Video:
         return held
     values = {name: getattr(held, name) for name in Video.__slots__}
     return Video(**{**values, "state": told.state, "reason": told.reason})
-
-
-def worst(states: Sequence[VideoState]) -> VideoState:
-    """What to say of a video whose assets are in these states."""
-    order: tuple[State, ...] = ("failed", "waiting", "stale", "stored", "done")
-    return min(states, key=lambda one: order.index(one.state), default=VideoState("waiting"))

@@ -23,7 +23,7 @@ SORTS: Mapping[str, tuple[str, Callable[[Video], Any], bool]] = {
 }
 """By the word in the address: in words, by what, and whether the greatest comes first."""
 
-STATES = ("done", "failed", "stale", "waiting", "stored")
+STATES = ("done", "failed", "stale", "waiting", "gone", "stored")
 SIZES = (100, 250, 1000)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.util
 import logging
 import os
 import sys
@@ -12,11 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clip_assets.core.errors import DeviceError
+from clip_assets.core.identity import digest
+from clip_assets.core.user_cache import recall, remember
 
 if TYPE_CHECKING:
     from clip_assets.core.model import Precision
 
 logger = logging.getLogger(__name__)
+
+_REMEMBERED = "devices"
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
 _GPU_BATCH = 256
 
@@ -56,6 +62,24 @@ def resolve_precision(precision: Literal["auto", "fp32", "fp16", "bf16"], device
     if precision != "auto":
         return precision
     return "fp16" if all(device.startswith("cuda") for device in devices) else "fp32"
+
+
+def expected_precision(
+    precision: Literal["auto", "fp32", "fp16", "bf16"],
+    device_ids: Literal["auto", "cpu"] | Sequence[int | Literal["cpu"]],
+) -> Precision:
+    """The number format in which a run here would compute, without importing torch where that was found before.
+
+    Args:
+        precision: As in `resolve_precision`.
+        device_ids: As in `resolve_devices`; those that are named are taken to be there.
+    """
+    if precision != "auto":
+        return precision
+    if isinstance(device_ids, str):
+        has_gpu = device_ids == "auto" and _expected_device_count() > 0
+        return resolve_precision(precision, ("cuda",) if has_gpu else ("cpu",))
+    return resolve_precision(precision, ["cpu" if device == "cpu" else "cuda" for device in device_ids])
 
 
 def default_batch_size(devices: Sequence[str], image_flops: int) -> int:
@@ -101,7 +125,33 @@ def _cuda_device_count() -> int:
         return 0
     import torch
 
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if recall(_REMEMBERED) != (seen := {"machine": _machine(), "count": count}):
+        remember(_REMEMBERED, **seen)
+    return count
+
+
+def _expected_device_count() -> int:
+    """What torch last found in this machine, if torch, driver and devices are the same; else what it finds."""
+    known = recall(_REMEMBERED) if _may_have_gpu() else {"machine": _machine(), "count": 0}
+    count = known.get("count")
+    return count if isinstance(count, int) and known.get("machine") == _machine() else _cuda_device_count()
+
+
+def _machine() -> str:
+    """Another one for another torch, driver, or choice of devices."""
+    torch = importlib.util.find_spec("torch")
+    origin = torch.origin if torch and torch.origin else ""
+    driver = Path("/sys/module/nvidia/version")
+    devices = [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev/dri").glob("render*")]
+    return digest(
+        {
+            "torch": [origin, Path(origin).stat().st_mtime_ns if origin else 0],
+            "driver": driver.read_text() if driver.exists() else "",
+            "devices": sorted(map(str, devices)),
+            "visible": {name: os.environ.get(name) for name in _VISIBLE},
+        }
+    )
 
 
 @functools.cache  # so that it is said once

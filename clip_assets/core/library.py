@@ -117,13 +117,7 @@ def list_videos(root: Path, named: Collection[str] = ()) -> Listing:
     videos: list[VideoFile] = []
     unlisted: list[Unlisted] = []
     others: Counter[str] = Counter()
-    try:
-        pending: list[_Folder] = [("", _scan(root), (_identity(root),))]
-    except OSError as error:
-        raise LibraryUnreadableError(
-            f"The folder of videos {root.absolute()} can't be listed: {error.strerror}. It has to be a folder that "
-            "this user may read."
-        ) from error
+    pending: list[_Folder] = [("", _scan_root(root), (_identity(root),))]
     while pending:
         prefix, entries, ancestors = pending.pop()
         for entry in entries:
@@ -149,6 +143,15 @@ def list_videos(root: Path, named: Collection[str] = ()) -> Listing:
             except PartitionKeyError as error:
                 unlisted.append(Unlisted(key, str(error)))
     return Listing(tuple(sorted(videos, key=_key)), tuple(sorted(unlisted, key=_key)), dict(others.most_common()))
+
+
+def check_listable(root: Path) -> None:
+    """Refuse a library about whose videos nothing can be told.
+
+    Raises:
+        LibraryUnreadableError: ``root`` is missing, no folder, or can't be read.
+    """
+    _scan_root(root)
 
 
 def has_video_extension(name: str) -> bool:
@@ -224,16 +227,30 @@ def path_for(root: Path, key: str) -> Path:
 
 
 def is_gone(root: Path, key: str) -> bool:
-    """Whether there is no file of that key, as far as folders can be listed: one that can't be says nothing."""
+    """Whether there is no file of that key, as far as folders can be read: one that can't be says nothing."""
     folder = root
-    try:
-        for part in key.split("/"):
-            if part not in os.listdir(folder):  # noqa: PTH208 - only names
-                return True
-            folder /= part
-    except OSError:
-        return False
+    for part in key.split("/"):
+        try:
+            (folder / part).lstat()
+        except FileNotFoundError:
+            return folder.is_dir()
+        except OSError:
+            return False
+        folder /= part
     return False
+
+
+def file_signature(root: Path, key: str) -> tuple[int, int, int] | None:
+    """What another file of that key, or a change of its content or rights, would alter; None where none can be had.
+
+    Returns:
+        Size in bytes, time of the last modification and of the last change of its rights or place, in nanoseconds.
+    """
+    try:
+        stat = path_for(root, key).stat()
+    except (OSError, PartitionKeyError):
+        return None
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def fingerprint(path: Path) -> str:
@@ -267,6 +284,16 @@ def _scan(folder: Path | str) -> list[os.DirEntry[str]]:
     """The entries of ``folder`` that aren't hidden."""
     with os.scandir(folder) as entries:
         return [entry for entry in entries if not entry.name.startswith(".")]
+
+
+def _scan_root(root: Path) -> list[os.DirEntry[str]]:
+    try:
+        return _scan(root)
+    except OSError as error:
+        raise LibraryUnreadableError(
+            f"The folder of videos {root.absolute()} can't be listed: {error.strerror}. It has to be a folder that "
+            "this user may read."
+        ) from error
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 from clip_assets.core.errors import VideoUnreadableError
@@ -10,6 +11,10 @@ from clip_assets.core.library import fingerprint
 from clip_assets.core.manifest import SourceStat
 from clip_assets.core.records import VideoProbe
 from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS, probe
+
+SETTLED_NS = 2_000_000_000
+"""Age of a file's last modification from which on a later one has another time, in nanoseconds: FAT's clock is the
+coarsest."""
 
 MAX_FRAMES = 8_000_000
 """Frames whose times are kept: 64 MB, or 74 hours of 30 frames per second. Videos beyond are probed each time."""
@@ -23,6 +28,7 @@ class Readings:
 
     def __init__(self) -> None:
         self._fingerprints: dict[Path, tuple[SourceStat, str]] = {}
+        self._unsettled: set[Path] = set()
         self._probes: dict[Path, tuple[SourceStat, VideoProbe]] = {}
         self._frames = 0
         self._lock = threading.Lock()
@@ -36,14 +42,18 @@ class Readings:
         state = _state(path)
         known = self._fingerprints.get(path)
         if known is None or known[0] != state:
+            (self._unsettled.discard if _is_settled(state) else self._unsettled.add)(path)
             known = state, fingerprint(path)
             self._fingerprints[path] = known
         return known[1]
 
     def source_stat(self, path: Path) -> SourceStat | None:
-        """The file as it was when its fingerprint was taken; None where it wasn't."""
+        """The file as it was when its fingerprint was taken.
+
+        None where it wasn't taken, or so soon after a modification that the next one could have the same time.
+        """
         known = self._fingerprints.get(path)
-        return known[0] if known else None
+        return known[0] if known and path not in self._unsettled else None
 
     def probe(self, path: Path, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> VideoProbe:
         """What the container says of the video, see `core.video.probe`.
@@ -71,6 +81,10 @@ class Readings:
             if self._frames + known[1].frame_count <= MAX_FRAMES:
                 self._frames += known[1].frame_count
                 self._probes[path] = known
+
+
+def _is_settled(state: SourceStat) -> bool:
+    return time.time_ns() - state.mtime_ns > SETTLED_NS
 
 
 def _state(path: Path) -> SourceStat:

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from clip_assets.browse.command import video_state
+from clip_assets.browse.command import as_shown
 from clip_assets.browse.holdings import VideoState
 from clip_assets.browse.refreshed import Refreshed
 from clip_assets.core.errors import StoreError
-from clip_assets.status import AssetState
+from clip_assets.states import AssetState, VideoStatus
 
 DONE, MISSING = AssetState("done"), AssetState("missing")
 FAILED, STALE = AssetState("failed", "it is cut off"), AssetState("stale", "the video has changed")
@@ -21,12 +21,13 @@ FAILED, STALE = AssetState("failed", "it is cut off"), AssetState("stale", "the 
     [
         ([DONE, DONE], VideoState("done")),
         ([DONE, MISSING], VideoState("waiting")),
-        ([DONE, STALE], VideoState("stale", "the video has changed")),
-        ([FAILED, MISSING], VideoState("failed", "it is cut off")),
+        ([MISSING, STALE, DONE], VideoState("stale", "the video has changed")),
+        ([AssetState("gone"), AssetState("gone")], VideoState("gone")),
+        ([MISSING, STALE, FAILED], VideoState("failed", "it is cut off")),
     ],
 )
 def test_a_video_is_in_the_worst_of_its_assets_states(assets: list[AssetState], told: VideoState) -> None:
-    assert video_state({str(number): asset for number, asset in enumerate(assets)}) == told
+    assert as_shown(VideoStatus("a.mp4", {str(number): asset for number, asset in enumerate(assets)})) == told
 
 
 def test_who_cannot_wait_gets_the_value_there_is() -> None:

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from clip_assets.core import devices
-from clip_assets.core.devices import default_batch_size, resolve_devices, resolve_precision
+from clip_assets.core.devices import default_batch_size, expected_precision, resolve_devices, resolve_precision
 from clip_assets.core.errors import DeviceError
 
 
@@ -93,4 +93,39 @@ def test_with_a_driver_torch_is_asked(monkeypatch: pytest.MonkeyPatch, kfd: bool
     monkeypatch.setattr(devices.ctypes, "CDLL", Mock(side_effect=error))
     cuda = Mock(is_available=lambda: True, device_count=lambda: 2)
     monkeypatch.setitem(sys.modules, "torch", Mock(cuda=cuda))
+    monkeypatch.setattr(devices, "_machine", lambda: "")
     assert devices._cuda_device_count() == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [("auto", "fp16"), ("cpu", "fp32"), ([0, 5], "fp16"), ([0, "cpu"], "fp32"), (["cpu"], "fp32")],
+)
+def test_the_precision_of_a_machine_with_a_gpu_is_told_without_torch_once_that_was_asked(
+    asked: object, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = Mock()
+    torch.cuda.device_count.return_value = 2
+    monkeypatch.setattr(devices, "_may_have_gpu", lambda: True)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(devices, "_machine", lambda: "two GPUs")
+    resolve_devices("auto")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert expected_precision("auto", asked) == expected
+    assert expected_precision("bf16", asked) == "bf16"
+
+
+def test_another_torch_driver_or_choice_of_devices_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = Mock()
+    torch.cuda.device_count.return_value = 1
+    monkeypatch.setattr(devices, "_may_have_gpu", lambda: True)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    torch.__spec__ = Mock(origin=__file__)
+    assert expected_precision("auto", "auto") == "fp16"
+    torch.cuda.is_available.return_value = False
+    assert expected_precision("auto", "auto") == "fp16"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert expected_precision("auto", "auto") == "fp32"
+    monkeypatch.setattr(devices, "_may_have_gpu", lambda: False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert expected_precision("auto", "auto") == "fp32"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock, patch
@@ -112,3 +113,12 @@ def test_the_timeout_reaches_the_reading(video: Path) -> None:
     with watched("probe") as reading:
         Readings().probe(video, timeout_seconds=7.0)
     assert reading.call_args.kwargs == {"timeout_seconds": 7.0}
+
+
+def test_a_time_that_the_next_writing_could_have_too_is_not_noted(video: Path) -> None:
+    kept = Readings()
+    now = time.time_ns()
+    for mtime_ns, is_noted in ((now - 10**10, True), (now, False), (now + 10**10, False), (now - 2 * 10**10, True)):
+        os.utime(video, ns=(now, mtime_ns))
+        kept.fingerprint(video)
+        assert (kept.source_stat(video) is not None) == is_noted
