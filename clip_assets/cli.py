@@ -124,7 +124,7 @@ def _dev(arguments: argparse.Namespace) -> int:
     from clip_assets.project import instance_folder, load_settings, refresh_instance_settings
     from clip_assets.settings import variable_name
 
-    load_settings()
+    settings = load_settings()
     if news := refresh_instance_settings(instance_folder()):
         _say(news)
     port = free_port(arguments.port)
@@ -133,7 +133,7 @@ def _dev(arguments: argparse.Namespace) -> int:
     browse_port = free_port(port + 1)
     os.environ.setdefault(variable_name("browse_url"), f"http://{HOST}:{browse_port}")
     _say("Starting the page to ask, Dagster's UI and its daemon ...")
-    dagster = dagster_service(port)
+    dagster = dagster_service(port, settings.group)
     return run_together([browse_service(browse_port, dagster), dagster], _say)
 
 

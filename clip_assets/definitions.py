@@ -38,7 +38,7 @@ def build_definitions(
         batch_size=settings.pipeline_options.batch_size,
     )
     return dg.Definitions(
-        assets=[build_video(partitions), *assets],
+        assets=[build_video(settings, partitions), *assets],
         asset_checks=build_checks(partitions),
         jobs=JOBS,
         sensors=build_sensors(settings),

@@ -13,9 +13,6 @@ from pathlib import Path
 from types import FrameType
 
 HOST = "127.0.0.1"
-GROUP_PAGE = "locations/clip_assets/asset-groups/clip/lineage"
-"""The page of the UI that shows the assets."""
-
 SECONDS_TO_END = 6.0
 """Time that processes get to end by themselves before they are killed."""
 
@@ -70,12 +67,13 @@ def free_port(wanted: int) -> int:
     raise OSError(f"none of the ports {wanted} to {wanted + _PORTS_TRIED - 1} is free")
 
 
-def dagster_service(port: int) -> Service:
-    """Dagster's UI and daemon for the project in the working directory."""
+def dagster_service(port: int, group: str) -> Service:
+    """Dagster's UI and daemon for the project in the working directory; its page is the graph of the assets' group."""
     superseded = "ignore:Function `dev_command` is superseded"  # by `dg dev`, which needs a project of dg's
     source = ["-w", "workspace.yaml"] if Path("workspace.yaml").exists() else ["-m", "clip_assets.definitions"]
+    page = f"locations/clip_assets/asset-groups/{group}/lineage"
     options = ["-h", HOST, "-p", str(port), "--log-level", "warning", *source]
-    return Service([sys.executable, "-W", superseded, "-m", "dagster", "dev", *options], port, GROUP_PAGE)
+    return Service([sys.executable, "-W", superseded, "-m", "dagster", "dev", *options], port, page)
 
 
 def browse_service(port: int, dagster: Service) -> Service:

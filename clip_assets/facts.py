@@ -1,9 +1,9 @@
 """Stored summaries in words and rows, for people: the same in the UI, in the terminal and on a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clip_assets.summaries import FeatureSummary, FrameSummary, MatchSummary, ShotSummary
+from clip_assets.summaries import FeatureSummary, FrameSummary, MatchSummary, ShotSummary, Summary
 
 Rows = list[Sequence[Any]]
 
@@ -18,11 +18,20 @@ LINE_COLUMNS = {
 }
 STRETCH_COLUMNS = {
     "from_seconds": "float, time of the first sample",
-    "to_seconds": "float, time of the next stretch's first sample, or of the last sample",
+    "to_seconds": "float, time of the next stretch's first sample, or where the video ends",
     "sentence": "string, the one that matches best",
     "mean_probability": "float, of that sentence over these samples",
 }
 """Columns of tables: the type of each and, after a comma, its meaning."""
+
+PLOT_NAMES = {
+    "frames": "sampled_frames",
+    "fps": "source_frames_per_second",
+    "texts": "sentences",
+    "seconds": "computing_seconds",
+    "frames_per_second": "computed_frames_per_second",
+}
+"""The names of numbers of a summary above a plot over materializations, where nothing else stands beside them."""
 
 _GLANCE_STRETCHES = 6
 _ASSUMED_TIMES = ("times assumed", "one frame after another at the average rate: a bare stream tells no times")
@@ -33,6 +42,36 @@ _END = {
     True: "where the container says",
     False: "the container doesn't tell where it ends: a file cut between two packets would look whole",
 }
+
+
+def sampling_words(parameters: Mapping[str, Any]) -> str:
+    """Which frames of a video a result was made of.
+
+    Args:
+        parameters: The result's; each asset's hold those of the sampling.
+    """
+    selected = {"ffmpeg": "the frame that ffmpeg's fps filter emits"}
+    shown = selected.get(parameters.get("frame_selection") or "", "the frame on screen")
+    if fps := parameters.get("extraction_fps"):
+        return f"{fps:g} per second, {shown}"
+    if total := parameters.get("extraction_total"):
+        return f"{total} in all, evenly spaced, {shown}"
+    return "every frame"
+
+
+def plotted(summary: Summary, *names: str) -> dict[str, int | float]:
+    """Numbers of a summary that the UI plots over materializations, by the names that they have there.
+
+    Args:
+        summary: Of a result; what it doesn't know is left out.
+        names: Its fields. Measured ones get four digits.
+    """
+    values = {PLOT_NAMES.get(name, name): getattr(summary, name) for name in names}
+    return {
+        name: float(f"{value:.4g}") if isinstance(value, float) else value
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def source_rows(summary: FrameSummary) -> Rows:

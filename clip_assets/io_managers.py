@@ -21,6 +21,7 @@ from clip_assets.core.records import RECORD_TYPES, Record
 from clip_assets.core.store import Store
 from clip_assets.core.store_keys import escape_key
 from clip_assets.dagster_internals import add_partition_metadata, provenance_tags
+from clip_assets.facts import sampling_words
 from clip_assets.failures import Attempt, every_video_s_fault, videos_failed
 from clip_assets.liveness import Sign, signs_folder
 from clip_assets.progress import follower
@@ -240,6 +241,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         return {
             **self._link(manifest.partition_key),
             **{picture.name: _as_markdown(picture) for picture in self._pictures(context, manifest)},
+            "sampling": sampling_words(manifest.parameters),
             **work.describe(manifest.summary),
             "path": dg.MetadataValue.path(str(path)),
             "created": dg.MetadataValue.timestamp(datetime.fromisoformat(manifest.created)),

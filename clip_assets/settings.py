@@ -64,6 +64,10 @@ def _known_model(name: str) -> str:
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 DeviceIds = Literal["auto", "cpu"] | list[Annotated[int, Field(ge=0)] | Literal["cpu"]]
+# As Dagster allows them.
+Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$")]
+TagKey = Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}$")]
+TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,63}$")]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 
@@ -133,6 +137,17 @@ class Settings(BaseSettings):
         default=None,
         pattern=r"^https?://[^\s]+$",
         description="Address of `clip-assets browse`, which materializations link to; `clip-assets dev` sets it.",
+    )
+    group: str = Field(
+        default="clip",
+        pattern=r"^[A-Za-z0-9_]+$",
+        description="Name of the assets' group in Dagster: letters, digits, _.",
+    )
+    owners: Annotated[list[Owner], NoDecode, BeforeValidator(_from_yaml)] = Field(
+        default=[], description="Owners of the assets in Dagster's catalogue, a YAML list of addresses or team:NAME."
+    )
+    tags: Annotated[dict[TagKey, TagValue], NoDecode, BeforeValidator(_from_yaml)] = Field(
+        default={}, description="Tags of the assets in Dagster's catalogue, a YAML mapping such as {project: films}."
     )
     videos_per_run: int = Field(default=16, ge=1, description="Videos that share a run, and so one loaded model.")
     sensor: Literal["off", "on"] = Field(

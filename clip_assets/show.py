@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -103,32 +103,37 @@ figcaption {{ font-size: .85rem; }}
 
 
 def _section(manifest: Manifest, pictures: Sequence[Picture]) -> Section:
-    note, tables = _DESCRIBE[manifest.asset](manifest.summary)
+    note, tables = _DESCRIBE[manifest.asset](manifest)
     return Section(manifest.asset, note, tables, pictures)
 
 
-def _describe_frames(stored: Mapping[str, Any]) -> tuple[str, list[Table]]:
-    return "", [Table(list(facts.FACT_COLUMNS), facts.source_rows(FrameSummary.read(stored)))]
+def _facts(manifest: Manifest, rows: facts.Rows) -> Table:
+    """What there is to know of a result, and with which sampling it was made."""
+    return Table(list(facts.FACT_COLUMNS), [("sampling", facts.sampling_words(manifest.parameters)), *rows])
 
 
-def _describe_features(stored: Mapping[str, Any]) -> tuple[str, list[Table]]:
-    summary = FeatureSummary.read(stored)
+def _describe_frames(manifest: Manifest) -> tuple[str, list[Table]]:
+    return "", [_facts(manifest, facts.source_rows(FrameSummary.read(manifest.summary)))]
+
+
+def _describe_features(manifest: Manifest) -> tuple[str, list[Table]]:
+    summary = FeatureSummary.read(manifest.summary)
     return "", [
-        Table(list(facts.FACT_COLUMNS), facts.feature_rows(summary)),
+        _facts(manifest, facts.feature_rows(summary)),
         Table(list(facts.SPEED_COLUMNS), facts.speed_rows(summary)),
     ]
 
 
-def _describe_match(stored: Mapping[str, Any]) -> tuple[str, list[Table]]:
-    summary = MatchSummary.read(stored)
+def _describe_match(manifest: Manifest) -> tuple[str, list[Table]]:
+    summary = MatchSummary.read(manifest.summary)
     return facts.at_a_glance(summary), [
         Table(list(facts.LINE_COLUMNS), summary.lines),
         Table(list(facts.STRETCH_COLUMNS), facts.stretch_rows(summary)),
     ]
 
 
-def _describe_shots(stored: Mapping[str, Any]) -> tuple[str, list[Table]]:
-    summary = ShotSummary.read(stored)
+def _describe_shots(manifest: Manifest) -> tuple[str, list[Table]]:
+    summary = ShotSummary.read(manifest.summary)
     more = (summary.shots or 0) - len(summary.stretches)
     note = f"The first {len(summary.stretches)} of {summary.shots} shots." if more > 0 else ""
     return note, [Table(list(facts.SHOT_COLUMNS), facts.shot_rows(summary))]

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clip_assets.core.matching import Stretch
 
-SUMMARY_VERSION = 2
+SUMMARY_VERSION = 3
 """Of the summaries that are written. Raise it where a value comes, goes or changes its meaning, and let `Summary.read`
-turn the old meaning into the new one. Version 1, which stored no number, told of no treatment and
-of no stream."""
+turn the old meaning into the new one. Version 1, which stored no number, told of no treatment and of no stream; up to
+version 2 the last stretch of a match ended with the last sample, which is shown as it is."""
 
 
 class Summary(BaseModel):
@@ -48,15 +48,6 @@ class Summary(BaseModel):
     def to_store(self) -> dict[str, Any]:
         """The plain JSON values that `read` makes the summary of."""
         return {**self.model_dump(mode="json"), "version": SUMMARY_VERSION}
-
-    def numbers(self, *names: str) -> dict[str, int | float]:
-        """Those of these numbers that are known, with four digits where they are measured."""
-        values = {name: getattr(self, name) for name in names}
-        return {
-            name: float(f"{value:.4g}") if isinstance(value, float) else value
-            for name, value in values.items()
-            if value is not None
-        }
 
 
 class FrameSummary(Summary):

@@ -116,10 +116,11 @@ def test_metadata_tells_frames_model_device_and_speed(platform: Platform) -> Non
     platform.add("a.mp4")
     result = platform.materialize("a.mp4")
     shown = metadata(result, "clip_features")
-    assert (shown["frames"], shown["feature_width"], shown["fps"]) == (corpus.FRAMES, 48, 25.0)
+    assert (shown["sampled_frames"], shown["feature_width"]) == (corpus.FRAMES, 48)
+    assert shown["source_frames_per_second"] == 25.0
     assert (shown["model"], shown["device"], shown["decoder"]) == ("custom", "cpu", "pyav")
     assert shown["path"] == str(platform.store.path("clip_features", "a.mp4"))
-    for name in ("decode_seconds", "preprocess_seconds", "encode_seconds", "seconds", "frames_per_second"):
+    for name in ("decode_seconds", "preprocess_seconds", "encode_seconds", "computing_seconds"):
         assert shown[name] > 0
     records = metadata(result, "text_match")["stretches"].records
     assert {record.data["sentence"] for record in records} <= {"a red circle", "a blue square"}
@@ -138,7 +139,7 @@ def test_what_is_stored_is_recognised_without_touching_video_or_model(platform: 
         result = platform.materialize("a.mp4")
     assert result.success
     assert platform.store.manifest("clip_features", "a.mp4") == before
-    assert metadata(result, "clip_features")["frames"] == corpus.FRAMES
+    assert metadata(result, "clip_features")["sampled_frames"] == corpus.FRAMES
 
 
 def test_force_computes_again(platform: Platform) -> None:
@@ -235,7 +236,7 @@ def test_each_partition_of_a_batch_has_its_own_metadata(platform: Platform) -> N
     result = platform.materialize("a.mp4", "b.mp4")
     assert result.success
     frames = {
-        event.partition: event.materialization.metadata["frames"].value
+        event.partition: event.materialization.metadata["sampled_frames"].value
         for event in result.get_asset_materialization_events()
         if event.asset_key == dg.AssetKey("clip_features")
     }

@@ -68,7 +68,7 @@ def test_the_partition_says_where_the_cuts_are(ui: browser.UI) -> None:
 def test_the_catalogue_shows_the_stored_arrays_with_their_types(ui: browser.UI) -> None:
     ui.open_asset("clip_features")
     ui.page.get_by_text("float32 (T, D)").wait_for()
-    for words in ("PyTorch", "clip-assets", "Storage", "stage: encoding"):
+    for words in ("PyTorch", "Storage", "clip-assets add"):
         assert ui.page.get_by_text(words).count()
     ui.page.get_by_text("Compute details").click()
     ui.page.get_by_text("Code version").first.wait_for()

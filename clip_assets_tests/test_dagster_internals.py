@@ -89,4 +89,4 @@ def test_without_private_metadata_each_partition_still_has_its_own(platform: Pla
     assert result.success
     for asset in ASSETS:
         events = result.asset_materializations_for_node(asset)
-        assert {e.partition: e.metadata["frames"].value for e in events} == {"a.mp4": 1, "b.mp4": corpus.FRAMES}
+        assert {e.partition: e.metadata["sampled_frames"].value for e in events} == {"a.mp4": 1, "b.mp4": corpus.FRAMES}

@@ -77,5 +77,5 @@ def test_a_taken_port_is_passed_over() -> None:
         assert port < free_port(port) < port + 50
 
 
-def test_the_page_to_open_shows_the_assets() -> None:
-    assert dagster_service(3000).address == "http://127.0.0.1:3000/locations/clip_assets/asset-groups/clip/lineage"
+def test_the_page_to_open_is_the_graph_of_the_assets_group() -> None:
+    assert dagster_service(3000, "films").address.endswith(":3000/locations/clip_assets/asset-groups/films/lineage")

@@ -479,7 +479,7 @@ def test_what_a_failing_step_stored_is_recorded_before_it_fails(platform: Platfo
     assert not failed.success
     assert materialized(platform, "frame_indices") == GOOD
     events = {event.partition: event for event in failed.asset_materializations_for_node("frame_indices")}
-    assert events["c.mp4"].metadata["frames"].value == 1
+    assert events["c.mp4"].metadata["sampled_frames"].value == 1
     manifest = platform.store.manifest("frame_indices", "c.mp4")
     assert events["c.mp4"].tags["dagster/data_version"] == manifest.data_version
 

@@ -42,6 +42,8 @@ def test_defaults_are_those_of_the_documentation(tmp_path: Path) -> None:
         ("BATCH_SIZE", "64", 64),
         ("BATCH_SIZE", "auto", "auto"),
         ("BATCH_SIZE", "", "auto"),
+        ("OWNERS", "[team:video, ada@example.org]", ["team:video", "ada@example.org"]),
+        ("TAGS", "{project: films}", {"project": "films"}),
     ],
 )
 def test_a_variable_is_read_as_its_type(
@@ -66,6 +68,9 @@ def test_a_variable_is_read_as_its_type(
         ("PRED_TEXTS", "[]"),
         ("PRED_TEXTS", "[a"),
         ("VIDEO_TIMEOUT", "-1"),
+        ("GROUP", "two words"),
+        ("OWNERS", "[ada]"),
+        ("TAGS", "{project: two words}"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_the_variable(

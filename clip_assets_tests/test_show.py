@@ -18,7 +18,9 @@ from clip_assets.cli import main
 from clip_assets.core.errors import ResultMissingError
 from clip_assets.core.pictures.kept import KEPT_FRAMES, SHEET_NAME, kept_frames
 from clip_assets.core.records import TextMatch
+from clip_assets.core.sampling import Sampling
 from clip_assets.definitions import build_definitions
+from clip_assets.facts import sampling_words
 from clip_assets.show import as_page, as_text, sections
 from clip_assets_tests import corpus
 from clip_assets_tests.platform import ASSETS, Platform, make_platform
@@ -87,10 +89,38 @@ def test_numbers_are_plain_so_that_the_ui_plots_them(platform: Platform) -> None
     result = platform.materialize("a.mp4")
     for asset in ASSETS:
         shown = metadata(result, asset)
-        assert shown["frames"].value == corpus.FRAMES
-        for name in ("seconds", "frames_per_second"):
+        assert shown["sampled_frames"].value == corpus.FRAMES
+        assert not {"frames", "fps", "seconds", "frames_per_second"} & set(shown), "says nothing above a plot"
+        for name in ("computing_seconds", "computed_frames_per_second"):
             assert isinstance(shown[name], dg.FloatMetadataValue)
             assert shown[name].value > 0
+
+
+def test_a_video_s_page_says_which_frames_were_sampled(platform: Platform) -> None:
+    result = platform.materialize("a.mp4", config={"frame_indices": {"extraction_fps": 2}})
+    assert {metadata(result, asset)["sampling"].value for asset in ASSETS} == {"2 per second, the frame on screen"}
+    told = [row for part in sections(platform.store, "a.mp4") for shown in part.tables for row in shown.rows]
+    assert ("sampling", "2 per second, the frame on screen") in told
+
+
+@pytest.mark.parametrize(
+    ("sampling", "words"),
+    [
+        (Sampling(), "every frame"),
+        (Sampling(extraction_fps=29.97, frame_selection="ffmpeg"), "29.97 per second, the frame that ffmpeg's fps"),
+        (Sampling(extraction_total=8), "8 in all, evenly spaced, the frame on screen"),
+    ],
+)
+def test_every_sampling_has_its_words(sampling: Sampling, words: str) -> None:
+    assert sampling_words(sampling.parameters).startswith(words)
+
+
+def test_group_owners_and_tags_are_those_of_the_settings(platform: Platform) -> None:
+    platform.change(group="films", owners=["team:video"], tags={"project": "films"})
+    specs = {spec.key.to_user_string(): spec for spec in build_definitions(platform.settings).resolve_all_asset_specs()}
+    assert {spec.group_name for spec in specs.values()} == {"films"}
+    assert {spec.tags["project"] for spec in specs.values()} == {"films"}
+    assert {tuple(specs[asset].owners) for asset in ASSETS} == {("team:video",)}
 
 
 def test_a_match_is_told_at_a_glance_and_in_tables(platform: Platform) -> None:
@@ -104,6 +134,8 @@ def test_a_match_is_told_at_a_glance_and_in_tables(platform: Platform) -> None:
         assert len(lines[text]["over_time"]) == min(corpus.FRAMES, 40)
     best = match.texts[match.probabilities[0].argmax()]
     assert re.match(rf"0 to [\d.]+ s: {best} \(\d+%\)", shown["at_a_glance"].value)
+    end = corpus.FRAMES * 0.04
+    assert table(shown["stretches"])[-1]["to_seconds"] == pytest.approx(end, abs=1e-3), "where the video ends"
 
 
 def test_pictures_are_shown_again_without_being_made_again(platform: Platform) -> None:
@@ -269,8 +301,9 @@ def test_the_catalogue_describes_every_stored_array(platform: Platform) -> None:
         for name, stored in manifest.arrays.items():
             kind, dtype = columns[name].split()[0], np.dtype(stored.dtype)
             assert kind == ("str" if dtype.kind == "U" else dtype.name)
-            assert f"| `{name}` |" in (spec.description or "")
             assert columns[name].count(",") == (0 if len(stored.shape) == 0 else 1)
-        assert spec.owners
-        assert spec.tags["modality"] == "video"
+        assert "|" not in spec.description, "the UI shows a Markdown table as its source"
+        assert "clip-assets add" in spec.description, "how a partition is made"
+        assert (spec.group_name, spec.owners) == ("clip", []), "nobody is named whom nobody named"
+        assert not [tag for tag in spec.tags if not tag.startswith("dagster/")]
         assert spec.metadata["dagster/uri"] == f"{platform.settings.output}/{asset}"

@@ -50,10 +50,6 @@ def test_what_version_1_stored_is_read_value_by_value(asset: str) -> None:
     assert json.loads(json.dumps(summary.to_store())).items() >= old.items()
 
 
-STORED = ("frame_indices", "clip_features", "text_match")
-"""The assets that version 1 stored."""
-
-
 @pytest.mark.parametrize("asset", STORED)
 def test_a_summary_comes_back_equal_with_the_version_that_wrote_it(asset: str) -> None:
     summary = TYPES[asset].read({**stored(asset), "version": SUMMARY_VERSION})
@@ -67,10 +63,6 @@ def test_what_a_newer_version_stored_beside_is_left_out() -> None:
 def test_a_value_of_another_kind_is_unknown_and_the_others_are_known() -> None:
     odd = {"frames": 3, "fps": "fast", "norms": [1.0], "model": None}
     assert FeatureSummary.read(odd) == FeatureSummary(frames=3)
-
-
-STORED = ("frame_indices", "clip_features", "text_match")
-"""The assets that version 1 stored."""
 
 
 @pytest.mark.parametrize("asset", STORED)

@@ -8,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 
-from clip_assets.assets.common import GROUP, OWNERS
 from clip_assets.settings import Settings
 
 
@@ -29,40 +28,38 @@ class ArrayDoc:
     meaning: str
 
 
+NEW_VIDEO = """A new video comes in with `clip-assets add PATH`, with **Add a partition** in the dialog of Materialize
+(its path below the library, as in `sports/lifting.mp4`), or with the sensor `video_library`."""
+"""How a partition is made, for who is about to launch a run."""
+
+
 def catalogue_entry(
-    asset: str,
-    settings: Settings,
-    partitions: dg.PartitionsDefinition[str],
-    intro: str,
-    arrays: Sequence[ArrayDoc],
-    stage: str,
+    asset: str, settings: Settings, partitions: dg.PartitionsDefinition[str], intro: str, arrays: Sequence[ArrayDoc]
 ) -> dict[str, Any]:
     """The arguments of ``dg.asset`` that only describe it, and its partitions.
 
     Args:
         asset: Its name.
-        settings: The deployment's, for the place where results are stored.
+        settings: The deployment's: where results are stored; the group, the owners and the tags.
         partitions: The videos.
         intro: What it is, and where to read on.
         arrays: What is stored of each video.
-        stage: A word to find it by.
     """
-    rows = [f"| `{array.name}` | {array.shape} | {array.dtype} | {array.meaning} |" for array in arrays]
     columns = [
         dg.TableColumn(array.name, f"{array.dtype} {array.shape}", description=array.meaning) for array in arrays
     ]
     location = f"{settings.output}/{asset}"
     return {
         "partitions_def": partitions,
-        "group_name": GROUP,
-        "owners": OWNERS,
-        "description": "\n".join([intro, "", "| array | shape | dtype | unit, meaning |", "|---|---|---|---|", *rows]),
+        "group_name": settings.group,
+        "owners": settings.owners,
+        "tags": settings.tags,
+        "description": f"{intro}\n\n{NEW_VIDEO}",
         "metadata": {
             "dagster/column_schema": dg.TableSchema(columns),
             "dagster/uri": location,
             "stored_at": f"{location}/<video>/ ({settings.format})",
             "documentation": "README.md, docs/ui.md, docs/architecture.md",
         },
-        "tags": {"modality": "video", "stage": stage},
         "backfill_policy": dg.BackfillPolicy.multi_run(settings.videos_per_run),
     }

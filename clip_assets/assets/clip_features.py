@@ -20,7 +20,7 @@ from clip_assets.core.pictures.results import MAX_CUTS, change_over_time, simila
 from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.shots import cuts
-from clip_assets.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, speed_rows
+from clip_assets.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, plotted, speed_rows
 from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults
 from clip_assets.parameters import Parameters, encoding_parameters, feature_parameters, is_outdated, of_frames
@@ -60,7 +60,7 @@ def build_clip_features(settings: Settings, partitions: dg.PartitionsDefinition[
 
     @dg.asset(
         kinds={"openai", "pytorch", "numpy"},
-        **catalogue_entry("clip_features", settings, partitions, INTRO, ARRAYS, stage="encoding"),
+        **catalogue_entry("clip_features", settings, partitions, INTRO, ARRAYS),
     )
     @every_video_s_fault()
     def clip_features(
@@ -187,6 +187,6 @@ def _describe(stored: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         "features": table(FACT_COLUMNS, feature_rows(summary)),
         "speed": table(SPEED_COLUMNS, speed_rows(summary)),
-        **summary.numbers(*MEASURED),
+        **plotted(summary, *MEASURED),
         **{name: value for name, value in words.items() if value is not None},
     }

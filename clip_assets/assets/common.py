@@ -17,9 +17,6 @@ from clip_assets.io_managers import StoredResults
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-GROUP = "clip"
-OWNERS = ["team:clip-assets"]
-
 
 class ForceConfig(dg.Config):
     """Run config of every asset."""

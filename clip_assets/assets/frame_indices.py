@@ -16,7 +16,7 @@ from clip_assets.core.pictures.results import sampled_frames
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.sampling import FrameSelection, Sampling, sample
 from clip_assets.core.video import check_whole
-from clip_assets.facts import FACT_COLUMNS, source_rows
+from clip_assets.facts import FACT_COLUMNS, plotted, source_rows
 from clip_assets.failures import every_video_s_fault
 from clip_assets.parameters import frame_parameters, frames_sha256
 from clip_assets.progress import Progress
@@ -60,7 +60,7 @@ def build_frame_indices(settings: Settings, partitions: dg.PartitionsDefinition[
     @dg.asset(
         deps=["video"],
         kinds={"python", "numpy"},
-        **catalogue_entry("frame_indices", settings, partitions, INTRO, ARRAYS, stage="sampling"),
+        **catalogue_entry("frame_indices", settings, partitions, INTRO, ARRAYS),
     )
     @every_video_s_fault()
     def frame_indices(
@@ -124,5 +124,5 @@ def _describe(stored: Mapping[str, Any]) -> Mapping[str, Any]:
     summary = FrameSummary.read(stored)
     return {
         "source": table(FACT_COLUMNS, source_rows(summary)),
-        **summary.numbers("frames", "source_frames", "fps", "duration_seconds", "seconds", "frames_per_second"),
+        **plotted(summary, "frames", "source_frames", "fps", "duration_seconds", "seconds", "frames_per_second"),
     }

@@ -14,7 +14,7 @@ from clip_assets.core.pictures import Picture
 from clip_assets.core.pictures.results import typical_frames
 from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.shots import find_shots, shot_parameters
-from clip_assets.facts import SHOT_COLUMNS, shot_rows
+from clip_assets.facts import SHOT_COLUMNS, plotted, shot_rows
 from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults
 from clip_assets.progress import Progress
@@ -42,9 +42,7 @@ ARRAYS = [
 def build_shots(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset."""
 
-    @dg.asset(
-        kinds={"python", "numpy"}, **catalogue_entry("shots", settings, partitions, INTRO, ARRAYS, stage="searching")
-    )
+    @dg.asset(kinds={"python", "numpy"}, **catalogue_entry("shots", settings, partitions, INTRO, ARRAYS))
     @every_video_s_fault()
     def shots(
         context: dg.AssetExecutionContext,
@@ -97,5 +95,5 @@ def _describe(stored: Mapping[str, Any]) -> Mapping[str, Any]:
     summary = ShotSummary.read(stored)
     return {
         "stretches": table(SHOT_COLUMNS, shot_rows(summary)),
-        **summary.numbers("frames", "shots", "seconds", "frames_per_second"),
+        **plotted(summary, "frames", "shots", "seconds", "frames_per_second"),
     }

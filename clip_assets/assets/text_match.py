@@ -19,14 +19,14 @@ from clip_assets.core.pictures.analysis import sparkline, strongest
 from clip_assets.core.pictures.results import MAX_SENTENCES, best_frames, probabilities_over_time
 from clip_assets.core.records import TextMatch
 from clip_assets.default_texts import default_texts
-from clip_assets.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, stretch_rows
+from clip_assets.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, plotted, stretch_rows
 from clip_assets.failures import every_video_s_fault
 from clip_assets.io_managers import StoredResults
 from clip_assets.parameters import match_parameters
 from clip_assets.progress import Progress
 from clip_assets.resources import ClipModelResource
 from clip_assets.settings import Settings
-from clip_assets.summaries import MatchSummary
+from clip_assets.summaries import FrameSummary, MatchSummary
 from clip_assets.work import Computed, Failed, Work
 
 MAX_STRETCHES = 50
@@ -57,7 +57,7 @@ def build_text_match(settings: Settings, partitions: dg.PartitionsDefinition[str
 
     @dg.asset(
         kinds={"openai", "pytorch", "numpy"},
-        **catalogue_entry("text_match", settings, partitions, INTRO, ARRAYS, stage="matching"),
+        **catalogue_entry("text_match", settings, partitions, INTRO, ARRAYS),
     )
     @every_video_s_fault()
     def text_match(
@@ -84,7 +84,7 @@ def build_text_match(settings: Settings, partitions: dg.PartitionsDefinition[str
                 except ClipAssetsError as error:
                     yield Failed(key, error)
                 else:
-                    summary = _summary(match, time.perf_counter() - began)
+                    summary = _summary(match, _duration_ms(key, clip_features), time.perf_counter() - began)
                     pictures = []
                     if settings.pictures == "on":
                         best = partial(_best_frames, clip_features, key, match, features.indices)
@@ -115,8 +115,14 @@ def _of_this_model(key: str, clip_features: StoredResults, model_name: str, weig
     return made
 
 
-def _summary(match: TextMatch, seconds: float) -> MatchSummary:
-    found = stretches(match)
+def _duration_ms(key: str, clip_features: StoredResults) -> float:
+    """Where a video ends, as its frame indices tell; 0 where they are no more there."""
+    frames = clip_features.store.manifest("frame_indices", key)
+    return 1000 * (FrameSummary.read(frames.summary).duration_seconds or 0.0) if frames else 0.0
+
+
+def _summary(match: TextMatch, duration_ms: float, seconds: float) -> MatchSummary:
+    found = stretches(match, duration_ms)
     return MatchSummary(
         frames=len(match.timestamps_ms),
         texts=len(match.texts),
@@ -153,5 +159,5 @@ def _describe(stored: Mapping[str, Any]) -> Mapping[str, Any]:
         "at_a_glance": at_a_glance(summary),
         "over_time": table(LINE_COLUMNS, summary.lines),
         "stretches": table(STRETCH_COLUMNS, stretch_rows(summary)),
-        **summary.numbers("frames", "texts", "stretch_count", "seconds", "frames_per_second"),
+        **plotted(summary, "frames", "texts", "stretch_count", "seconds", "frames_per_second"),
     }

@@ -2,24 +2,24 @@
 
 import dagster as dg
 
-from clip_assets.assets.common import GROUP
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.partitions import materialized_version, version_events
 from clip_assets.resources import VideoLibrary
+from clip_assets.settings import Settings
 
 DESCRIPTION = """A video of the library: a file that people put there. Its data version is a digest of its content.
 
 Register new files with `clip-assets add`, or let the sensor `video_library` do it."""
 
 
-def build_video(partitions: dg.PartitionsDefinition[str]) -> dg.SourceAsset:
-    """The asset; its partitions are the videos."""
+def build_video(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.SourceAsset:
+    """The asset; its partitions are the videos, group and tags are the deployment's."""
 
     @dg.observable_source_asset(
         partitions_def=partitions,
-        group_name=GROUP,
+        group_name=settings.group,
         description=DESCRIPTION,
-        tags={"dagster/kind/file": "", "modality": "video", "stage": "source"},
+        tags={"dagster/kind/file": "", **settings.tags},
     )
     def video(context: dg.OpExecutionContext, library: VideoLibrary) -> dg.DataVersionsByPartition:
         """Observe the content of the partitions that were asked for, or of all; what can't be read is left out."""

@@ -28,7 +28,7 @@ class Stretch:
 
     Attributes:
         from_ms: Time of its first sample.
-        to_ms: Time of the next stretch's first sample; of the last sample, where no stretch follows.
+        to_ms: Time of the next stretch's first sample; where no stretch follows, the video's end.
         text: The sentence; of equally good ones the first.
         probability: Mean over its samples of that sentence's probability.
     """
@@ -82,15 +82,21 @@ def text_parameters(texts: Sequence[str]) -> dict[str, int | str]:
     return {"texts": len(texts), "texts_sha256": digest({"texts": list(texts)}), **version}
 
 
-def stretches(match: TextMatch) -> list[Stretch]:
-    """The longest runs of frames with the same best sentence, in order of time; empty where there are no frames."""
+def stretches(match: TextMatch, duration_ms: float = 0.0) -> list[Stretch]:
+    """The longest runs of frames with the same best sentence, in order of time; empty where there are no frames.
+
+    Args:
+        match: Of a video.
+        duration_ms: Where the video ends; before the last sample, where nobody knows, that sample's time counts.
+    """
     best = match.probabilities.argmax(axis=1).tolist()
     times = match.timestamps_ms.tolist()
+    ends = [*times[1:], max(times[-1], duration_ms)] if times else []
     runs = [(text_index, list(rows)) for text_index, rows in groupby(range(len(best)), key=best.__getitem__)]
     return [
         Stretch(
             from_ms=times[rows[0]],
-            to_ms=times[min(rows[-1] + 1, len(times) - 1)],
+            to_ms=ends[rows[-1]],
             text=match.texts[text_index],
             probability=match.probabilities[rows, text_index].mean().item(),
         )

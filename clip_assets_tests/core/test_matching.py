@@ -105,13 +105,18 @@ def test_shapes_that_do_not_fit_are_refused(features: tuple, text_features: tupl
 # stretches
 
 
-def test_stretches_run_to_the_next_ones_first_frame_and_the_last_to_the_last_frame():
+def test_stretches_run_to_the_next_ones_first_frame_and_the_last_to_the_end_of_the_video():
     match = match_of([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.6, 0.4], [1.0, 0.0]], [0, 40, 80, 120, 160])
-    assert stretches(match) == [
+    assert stretches(match, 200.5) == [
         Stretch(0, 80, "a dog smiles", pytest.approx(0.8)),
         Stretch(80, 120, "a man is lifting", pytest.approx(0.8)),
-        Stretch(120, 160, "a dog smiles", pytest.approx(0.8)),
+        Stretch(120, 200.5, "a dog smiles", pytest.approx(0.8)),
     ]
+
+
+def test_where_nobody_knows_the_end_the_last_stretch_ends_with_the_last_sample():
+    match = match_of([[0.9, 0.1], [0.7, 0.3]], [0, 40])
+    assert stretches(match) == [Stretch(0, 40, "a dog smiles", pytest.approx(0.8))]
 
 
 def test_a_single_frame_is_a_stretch_of_no_length():
