@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from clip_assets.advice import PLATFORM, explain
-from clip_assets.answers import Moments, SimilarVideo
+from clip_assets.answers import Moment, Moments, SimilarVideo
 from clip_assets.browse import question as questions
 from clip_assets.browse import stage, words
 from clip_assets.browse.charts import HEIGHT, WIDTH, across
@@ -19,7 +19,7 @@ from clip_assets.browse.listing import SIZES, SORTS, Listing
 from clip_assets.browse.question import Question
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError
 from clip_assets.core.library import validate_key
-from clip_assets.core.search.queries import parse_place
+from clip_assets.core.search.queries import Place, parse_place
 from clip_assets.show import sections
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _NEWEST = 24
 _FAILED = 12
+_EXAMPLES = 3
 _SIMILAR = 6
 
 
@@ -70,7 +71,8 @@ class Pages:
         """What the library holds, and where to ask."""
         overview = self._holdings.overview()
         failed = [video for video in overview.videos if video.state == "failed"]
-        newest = sorted((video for video in overview.videos if video.version), key=lambda video: video.created)
+        stored = (video for video in overview.videos if video.version)
+        newest = sorted(stored, key=lambda video: video.created, reverse=True)[:_NEWEST]
         return self._page(
             "first.html",
             question=Question(),
@@ -78,7 +80,8 @@ class Pages:
             readiness=self._readiness.told,
             failed=failed[:_FAILED],
             failed_count=len(failed),
-            newest=newest[: -_NEWEST - 1 : -1],
+            newest=newest,
+            examples=stage.examples(self._store, [video.key for video in newest[:_EXAMPLES]]),
             videos_folder=self._library.folder,
         )
 
@@ -91,16 +94,23 @@ class Pages:
             arguments = question.arguments(picture)
             if not question.is_asked:
                 return self._answer(question, None)
-            found = self._library.find(
-                **arguments,
-                top=question.top,
-                per_video=question.per_video,
-                min_score=question.min_score,
-                under=question.under,
-            )
+            found = self._found(question, arguments)
             return self._answer(question, found, self._stage(question, found, arguments) if question.at else None)
         except ClipAssetsError as error:
             return self._answer(question, None, problem=explain(error, PLATFORM), status=_status(error))
+
+    def _found(self, question: Question, arguments: dict[str, Any]) -> Moments:
+        """The moments that were found, without those that were said to be wrong."""
+        unlike = [parse_place(words) for words in question.unlike]
+        found = self._library.find(
+            **arguments,
+            top=question.top + len(unlike),
+            per_video=question.per_video,
+            min_score=question.min_score,
+            under=question.under,
+        )
+        moments = [moment for moment in found if not any(_is_same(moment, place) for place in unlike)]
+        return replace(found, moments=tuple(moments[: question.top]))
 
     def _answer(
         self, question: Question, found: Moments | None, played: Any = None, problem: str = "", status: int = 200
@@ -204,6 +214,14 @@ def _seconds(given: str) -> float:
         return min(max(float(given), 0.0), 1e7) if given else 0.0
     except ValueError:
         return 0.0
+
+
+def _is_same(moment: Moment, place: Place) -> bool:
+    """Whether the best of a moment lies in a place, or the place's middle in the moment."""
+    middle_ms = (place.from_ms + place.to_ms) / 2
+    return moment.key == place.key and (
+        place.from_ms <= moment.best_ms <= place.to_ms or moment.from_ms <= middle_ms <= moment.to_ms
+    )
 
 
 def _status(error: ClipAssetsError) -> int:

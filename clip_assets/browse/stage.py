@@ -15,7 +15,7 @@ from clip_assets.browse.charts import across, area
 from clip_assets.browse.holdings import FRAMES
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError
 from clip_assets.core.search.queries import Place
-from clip_assets.summaries import FrameSummary
+from clip_assets.summaries import FrameSummary, MatchSummary
 
 if TYPE_CHECKING:
     from clip_assets.answers import Moment, Scores
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clip_assets.core.store import Store
     from clip_assets.library import Library
 
-_MOST_SENTENCES = 8
+_MOST_SENTENCES, _LEAST = 8, 0.005
 _MOST_SHOTS = 36
 _USUAL_SIZE = (640, 360)
 
@@ -149,8 +149,15 @@ def shots(library: Library, key: str) -> list[Shot]:
     ]
 
 
+def examples(store: Store, keys: Sequence[str]) -> list[str]:
+    """What can be asked and is there: the stored sentence that goes best with each of these videos."""
+    manifests = [manifest for key in keys if (manifest := store.manifest("text_match", key))]
+    best = [line[0] for manifest in manifests for line in MatchSummary.read(manifest.summary).lines[:1]]
+    return list(dict.fromkeys(text.removeprefix("a photo of ") for text in best))
+
+
 def sentences(store: Store, key: str, duration_ms: float) -> list[Sentence]:
-    """The stored sentences that go best with a video at any time, the best first; none where none are stored."""
+    """The stored sentences that go best with a video at any time, the best first, without those that never do."""
     manifest = store.manifest("text_match", key)
     if manifest is None or not manifest.arrays["timestamps_ms"].shape[0]:
         return []
@@ -159,13 +166,14 @@ def sentences(store: Store, key: str, duration_ms: float) -> list[Sentence]:
         (probabilities,) = store.rows(manifest, "probabilities", [(0, count)])
         (times,) = store.rows(manifest, "timestamps_ms", [(0, count)])
         (texts,) = store.rows(manifest, "texts", [(0, probabilities.shape[1])])
-        best = np.argsort(-probabilities.max(axis=0), kind="stable")[:_MOST_SENTENCES].tolist()
+        peaks = probabilities.max(axis=0)
+        best = [one for one in np.argsort(-peaks, kind="stable")[:_MOST_SENTENCES].tolist() if peaks[one] >= _LEAST]
         duration_ms = max(duration_ms, float(times[-1]))
         return [
             Sentence(
                 str(texts[one]),
                 area(times, probabilities[:, one], duration_ms, 0.0, 1.0),
-                float(probabilities[:, one].max()),
+                float(peaks[one]),
                 float(times[probabilities[:, one].argmax()]),
             )
             for one in best

@@ -20,6 +20,7 @@ def served(app: ASGIApp) -> Iterator[str]:
     """The address of an application that is served from a thread of this process."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

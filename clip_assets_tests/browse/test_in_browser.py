@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from clip_assets.browse.app import create_app
+from clip_assets.browse.holdings import VideoState
 from clip_assets.core.video import decode, probe
 from clip_assets.demo.shapes import Shape, draw, plain
 from clip_assets.settings import Settings
@@ -38,19 +39,21 @@ STANDS = "video => video.readyState >= 2 && !video.seeking"
 
 @pytest.fixture(scope="module")
 def address(demo_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of the pages of the demo's clips, one of which is of a codec that browsers don't play."""
+    """Of the pages of the demo's clips, one of them as HEVC, which Chromium doesn't play; and of a broken video."""
     folder = tmp_path_factory.mktemp("browsed")
     shutil.copytree(demo_library, folder, dirs_exist_ok=True)
-    _encode_as_mpeg4(demo_library / "videos" / "variable_rate.mp4", folder / "videos" / "variable_rate.mp4")
-    app = create_app(Settings(output=str(folder / "output"), videos=folder / "videos", device_ids="cpu"))
+    _encode_as_hevc(demo_library / "videos" / "variable_rate.mp4", folder / "videos" / "variable_rate.mp4")
+    settings = Settings(output=str(folder / "output"), videos=folder / "videos", device_ids="cpu")
+    states = {"broken.mp4": VideoState("failed", "it is no video")}
+    app = create_app(settings, states=lambda: states)
     with served(app) as address:
         yield address
 
 
-def _encode_as_mpeg4(video: Path, target: Path) -> None:
+def _encode_as_hevc(video: Path, target: Path) -> None:
     source = probe(video)
     with decode(source, np.arange(source.frame_count)) as frames, av.open(str(target), "w") as output:
-        stream = output.add_stream("mpeg4", rate=10)
+        stream = output.add_stream("libx265", rate=10, options={"preset": "ultrafast", "x265-params": "log-level=none"})
         stream.width, stream.height, stream.pix_fmt = source.width, source.height, "yuv420p"
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(frame.rgb, format="rgb24")
@@ -158,6 +161,66 @@ def test_what_the_browser_cannot_play_is_encoded_anew(page: Page, address: str) 
     page.evaluate("() => player.seek(3.5)")
     page.wait_for_function("() => Math.abs(player.time - 3.5) < 0.1")
     assert colour_of(page) != (red, green, blue)
+
+
+SHIFTS = """() => {
+    window.shifts = [];
+    const observer = new PerformanceObserver((list) => shifts.push(...list.getEntries()));
+    observer.observe({type: "layout-shift", buffered: true});
+}"""
+"""Notes how far what is on screen moves by itself."""
+
+SHARP = "() => document.querySelector('.picture img')?.naturalWidth !== 64"
+"""Whether the first picture is the frame itself and no more the kept one."""
+
+
+def test_nothing_moves_while_pictures_become_sharp(page: Page, address: str) -> None:
+    page.add_init_script(f"({SHIFTS})()")
+    for path in ("/", "/videos", "/search?q=a&at=shapes.mp4@1-2", "/video/shapes.mp4"):
+        page.goto(address + path)
+        page.locator(".picture img").first.scroll_into_view_if_needed()
+        page.wait_for_function(SHARP)
+        assert page.evaluate("() => shifts.reduce((sum, one) => sum + one.value, 0)") < 0.01, path
+
+
+def test_a_failed_video_shows_its_reason(page: Page, address: str) -> None:
+    page.goto(address)
+    assert page.get_by_text("it is no video").is_visible()
+    page.get_by_role("link", name="broken.mp4").click()
+    assert page.get_by_text("failed: it is no video").is_visible()
+
+
+def test_more_like_a_moment_and_not_like_it(page: Page, address: str) -> None:
+    page.goto(f"{address}/search?q=a%20red%20circle")
+    first = page.locator(".card").first
+    found = first.inner_text()
+    first.get_by_text("more like this").click()
+    page.get_by_role("link", name="like shapes.mp4").wait_for()
+    assert first.inner_text().splitlines()[:2] == found.splitlines()[:2]
+    page.go_back()
+    first.get_by_text("not this").click()
+    page.get_by_role("link", name="not like shapes.mp4").wait_for()
+    assert found.splitlines()[1] not in page.locator("[data-grid]").inner_text()
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000])
+@pytest.mark.parametrize("page", [{"viewport": {"width": 360, "height": 700}}], indirect=True)
+def test_neither_few_nor_many_videos_nor_long_names_break_a_page(page: Page, tmp_path: Path, count: int) -> None:
+    names = [f"folder {number % 7}/{number:04d}{'_and_more' * 22}.mp4"[:200] for number in range(count)]
+    states = {name: VideoState("failed" if number % 3 == 1 else "waiting") for number, name in enumerate(names)}
+    app = create_app(Settings(output=str(tmp_path / "output"), videos=tmp_path / "videos"), states=lambda: states)
+    with served(app) as address:
+        for path in (
+            "/",
+            "/videos?size=1000",
+            "/videos?view=table",
+            "/search?q=a",
+            *(f"/video/{one}" for one in names[:1]),
+        ):
+            page.goto(address + path)
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= 360, path
+        page.goto(f"{address}/videos?size=1000")
+        assert page.locator(".card").count() == count
 
 
 @pytest.mark.parametrize("page", [{"viewport": {"width": 360, "height": 700}}], indirect=True)

@@ -89,6 +89,15 @@ def test_more_like_this_and_not_this_are_asked(client: Client) -> None:
     assert not unlike.startswith(("/picture/shapes.mp4?t=2", "/picture/shapes.mp4?t=3"))
 
 
+def test_a_moment_that_was_said_to_be_wrong_is_not_shown_again(client: Client) -> None:
+    page = client.get("/search?q=a%20blue%20square&top=1").text
+    wrong = next(link for link in links(page, "search") if "unlike=" in link)
+    assert "unlike=shapes.mp4%401.75-3.75" in wrong
+    played = [link for link in links(client.get(wrong).text, "search") if "at=" in link]
+    assert len(played) == 1
+    assert "at=shapes.mp4%401.75-3.75" not in played[0]
+
+
 @pytest.mark.parametrize(
     ("address", "told"),
     [

@@ -3,32 +3,34 @@
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-// Pictures: the kept one comes with the page, the sharp one when the reader gets to it, two at once.
-const waiting = [];
+// Pictures: the kept one comes with the page, the sharp one where the reader stays, two at once.
 let loading = 0;
+let settling = 0;
+
+function isOnScreen(image) {
+  const box = (image.closest("li") ?? image).getBoundingClientRect();
+  return box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+}
 
 function sharpen() {
-  while (loading < 2 && waiting.length) {
-    const image = waiting.shift();
-    if (!image.isConnected) continue;
-    loading += 1;
+  for (const image of document.querySelectorAll("img[data-sharp]")) {
+    if (loading === 2) return;
+    if (!isOnScreen(image)) continue;
     const sharp = new Image();
-    sharp.addEventListener("load", () => { image.src = sharp.src; });
-    const done = () => { loading -= 1; sharpen(); };
-    sharp.addEventListener("load", done);
-    sharp.addEventListener("error", done);
     sharp.src = image.dataset.sharp;
+    image.removeAttribute("data-sharp");
+    loading += 1;
+    sharp.decode().then(() => { image.src = sharp.src; }, () => {}).finally(() => { loading -= 1; sharpen(); });
   }
 }
 
-const seen = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    if (!entry.isIntersecting) continue;
-    seen.unobserve(entry.target);
-    waiting.push(entry.target);
-  }
-  sharpen();
-});
+function settle() {
+  clearTimeout(settling);
+  settling = setTimeout(sharpen, 150);
+}
+
+addEventListener("scroll", settle, { capture: true, passive: true });
+addEventListener("resize", settle);
 
 // The player: its place in the video, also where a stretch of it is played, or single pictures.
 class Player {
@@ -102,7 +104,7 @@ class Player {
 let player = null;
 
 function prepare(root) {
-  for (const image of root.querySelectorAll("img[data-sharp]")) seen.observe(image);
+  settle();
   const found = root.querySelector("[data-player]");
   if (found) player = new Player(found);
 }
