@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from starlette.datastructures import URL, Headers, MutableHeaders
+from starlette.datastructures import URL, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
@@ -68,9 +68,11 @@ class Guard:
         headers = request.headers
         if _name_of(headers.get("host", "")) not in self._hosts:
             return _told(403, "This server isn't called by that name. Start it with --allow-host NAME to allow it.")
-        if _is_cross_site(request.method, headers, has_cookie=self._token is not None):
+        if _is_cross_site(request, has_cookie=self._token is not None):
             return _told(403, "Another site asked for this.")
-        if request.method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD", "POST"):
+            return _told(405, "Pages are read, and pictures are posted.")
+        if request.method == "POST":
             length = headers.get("content-length", "")
             if not length.isdecimal():
                 return _told(411, "The length of what is sent is missing.")
@@ -98,22 +100,27 @@ def _name_of(host: str) -> str:
         return ""
 
 
-def _is_cross_site(method: str, headers: Headers, *, has_cookie: bool) -> bool:
+def _is_cross_site(request: Request, *, has_cookie: bool) -> bool:
     """Whether another site's page makes the browser ask, save for a link that is followed to a page.
 
     Browsers tell it of loopback addresses and by TLS; of others their Origin does, which is ``null`` for a form on a
     page without referrers, such as these. There the session's cookie, which no other site's request has, decides.
     """
+    headers = request.headers
     site = headers.get("sec-fetch-site")
     if site in ("same-origin", "none"):
         return False
     if site is not None:
         follows_link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-        return not (follows_link and method in ("GET", "HEAD"))
+        return not (follows_link and request.method in ("GET", "HEAD") and _is_page(request.url.path))
     origin = headers.get("origin")
     if origin is None or (origin == "null" and has_cookie):
         return False
     return urlsplit(origin).netloc != headers.get("host")
+
+
+def _is_page(path: str) -> bool:
+    return path in ("/", "/search", "/videos") or path.startswith("/video/")
 
 
 def _same(one: str, other: str) -> bool:

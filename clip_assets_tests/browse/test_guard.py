@@ -77,6 +77,16 @@ def test_another_site_gets_nothing_but_a_page_that_a_link_leads_to(client: Clien
     assert client.get("/", sec_fetch_site=site, sec_fetch_mode="navigate", sec_fetch_dest="document").status == 200
     follows = {"sec_fetch_site": site, "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
     assert client.upload("/search", b"x", **follows).status == 403
+    for kind in ("media", "stretch", "picture", "stored"):
+        assert client.get(f"/{kind}/a.mp4", **follows).status == 403
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "post"])
+def test_nothing_but_reading_and_posting_a_picture_is_understood(client: Client, method: str) -> None:
+    answer = client.send(method, "/search", b"", content_length="0")
+    assert answer.status == 405
+    assert "content-security-policy" in answer.headers
+    assert client.send("POST", "/video/a.mp4", b"", content_length="0").status == 405
 
 
 def test_a_form_of_another_site_is_refused_by_its_origin(client: Client) -> None:
@@ -130,6 +140,13 @@ def test_whatever_key_is_asked_for_nothing_breaks(client: Client, kind: str, key
     words = quote(query.encode("utf-8", "surrogatepass"))
     answer = client.get(f"/{kind}/{encoded}?t={words}&from={words}&asset={words}&name={words}")
     assert answer.status in (400, 404)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "clip.npy", "../../secret.mp4", "%2e%2e/manifest.json", ""])
+def test_of_what_is_stored_only_pictures_are_sent(demo_library: Path, name: str) -> None:
+    client = Client(create_app(Settings(output=str(demo_library / "output"), videos=demo_library / "videos")))
+    assert client.get(f"/stored/shapes.mp4?asset=clip_features&name={name}").status == 404
+    assert client.get(f"/stored/shapes.mp4?asset=..&name={name}").status == 404
 
 
 def test_static_files_stay_in_their_folder(client: Client) -> None:
