@@ -163,4 +163,5 @@ def _make_was_interrupted() -> bool:
         return parent == 1
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     is_make = fields["Name"].strip() in ("make", "gmake")
-    return is_make and not int(fields["SigCgt"], 16) & 1 << (signal.SIGINT - 1)
+    handled = int(fields["SigCgt"], 16) | int(fields["SigIgn"], 16)  # ignored, where a script runs it in the background
+    return is_make and not handled & 1 << (signal.SIGINT - 1)

@@ -51,7 +51,9 @@ def _is_alive(pid: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells processes by /proc")
 @pytest.mark.parametrize(
-    ("number", "through_make"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)]
+    ("number", "through_make"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True), (signal.SIGTERM, True)],
+    ids=["Ctrl-C", "SIGTERM", "Ctrl-C of make", "SIGTERM of make in a script's background"],
 )
 def test_every_process_ends_with_the_command(tmp_path: Path, number: signal.Signals, through_make: bool) -> None:
     (tmp_path / "stubborn.py").write_text(STUBBORN)
@@ -61,7 +63,8 @@ def test_every_process_ends_with_the_command(tmp_path: Path, number: signal.Sign
     arguments = [str(tmp_path / "command.py"), str(tmp_path / "stubborn.py"), str(pids), str(_port())]
     (tmp_path / "Makefile").write_text(f"dev:\n\t@exec {sys.executable} {' '.join(arguments)}\n")
     command = ["make", "-C", str(tmp_path), "dev"] if through_make else [sys.executable, *arguments]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
+    in_background = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"] if through_make and number == signal.SIGTERM else []
+    process = subprocess.Popen([*in_background, *command], start_new_session=True, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines = [next(line for line in iter(process.stdout.readline, "") if line.startswith("Open"))]
     assert lines == [f"Open http://{HOST}:{arguments[-1]}/page\n"]
