@@ -10,11 +10,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from clip_assets.advice import PLATFORM, explain
-from clip_assets.answers import Moment, Moments, SimilarVideo
+from clip_assets.answers import Moment, Moments
 from clip_assets.browse import question as questions
 from clip_assets.browse import stage, words
 from clip_assets.browse.charts import HEIGHT, WIDTH, across
-from clip_assets.browse.holdings import FEATURES, Holdings, Video
+from clip_assets.browse.holdings import FEATURES, FRAMES, Holdings, Video
 from clip_assets.browse.listing import SIZES, SORTS, Listing
 from clip_assets.browse.question import Question
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError
@@ -173,18 +173,25 @@ class Pages:
             size=stage.picture_size(self._store, key),
             shots=shots,
             sentences=stage.sentences(self._store, key, duration_ms),
-            similar=self._similar(key) if is_stored else (),
+            similar=self._similar(key) if is_stored else [],
             parts=parts,
             files=[str(self._store.path(part.title, key)) for part in parts],
             path=str(self._library.folder / key),
-            dagster=self._dagster and self._dagster + questions.address("assets", FEATURES, partition=key),
+            dagster=self._in_dagster(FEATURES if is_stored else FRAMES, key),
         )
 
-    def _similar(self, key: str) -> tuple[SimilarVideo, ...]:
+    def _in_dagster(self, asset: str, key: str) -> str | None:
+        if self._dagster is None:
+            return None
+        return self._dagster + questions.address("assets", asset, view="partitions", partition=key)
+
+    def _similar(self, key: str) -> list[Video]:
         try:
-            return self._library.similar(key, _SIMILAR)
+            similar = self._library.similar(key, _SIMILAR)
         except QueryError:  # it is stored, and isn't searched: another model's, say
-            return ()
+            return []
+        known = {video.key: video for video in self._holdings.overview().videos}
+        return [known.get(one.key, Video(one.key, "stored")) for one in similar]
 
     def videos(self, request: Request) -> Response:
         """All videos, by pages."""

@@ -118,7 +118,7 @@ def test_a_video_shows_its_facts_shots_and_where_it_is_in_dagster(client: Client
     page = client.get("/video/shapes.mp4?t=2.5").text
     assert 'src="/media/shapes.mp4#t=2.500"' in page
     assert len(re.findall(r'<li><a data-seek="[0-9.]+" href', page)) == 3
-    assert "http://127.0.0.1:3000/assets/clip_features?partition=shapes.mp4" in unescape(page)
+    assert "http://127.0.0.1:3000/assets/clip_features?view=partitions&partition=shapes.mp4" in unescape(page)
     assert "<span>12 frames</span>" in page
 
 
