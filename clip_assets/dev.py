@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from clip_assets.core.errors import SettingsError
+
 HOST = "127.0.0.1"
 SECONDS_TO_END = 6.0
 """Time that processes get to end by themselves before they are killed."""
@@ -54,7 +56,7 @@ def free_port(wanted: int) -> int:
     """The first port from ``wanted`` on that nobody listens on.
 
     Raises:
-        OSError: None of the next 50 is free.
+        SettingsError: None of the next 50 is free.
     """
     for port in range(wanted, min(wanted + _PORTS_TRIED, 65536)):
         with socket.socket() as probe:
@@ -64,7 +66,7 @@ def free_port(wanted: int) -> int:
             except OSError:
                 continue
             return port
-    raise OSError(f"none of the ports {wanted} to {wanted + _PORTS_TRIED - 1} is free")
+    raise SettingsError(f"None of the ports {wanted} to {wanted + _PORTS_TRIED - 1} is free. Name another one: --port.")
 
 
 def dagster_service(port: int, group: str) -> Service:

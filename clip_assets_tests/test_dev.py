@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clip_assets.core.errors import SettingsError
 from clip_assets.dev import HOST, dagster_service, free_port
 from clip_assets_tests.server import wait_until
 
@@ -82,3 +83,8 @@ def test_a_taken_port_is_passed_over() -> None:
 
 def test_the_page_to_open_is_the_graph_of_the_assets_group() -> None:
     assert dagster_service(3000, "films").address.endswith(":3000/locations/clip_assets/asset-groups/films/lineage")
+
+
+def test_no_free_port_is_a_wrong_setting() -> None:
+    with pytest.raises(SettingsError, match=r"None of the ports 65536 to \d+ is free. Name another one: --port"):
+        free_port(65536)
