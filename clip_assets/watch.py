@@ -207,7 +207,7 @@ class Look:
                 self._notes.append(f"waiting: {error}")
                 continue
             before = known.get(video.key)
-            is_same = before.fingerprint == read.fingerprint if before else self._is_done(video.key, read)
+            is_same = before.fingerprint == read.fingerprint if before else self._is_done(video.key, read, known)
             (recognised if is_same else wanted)[video.key] = read
         return wanted, recognised
 
@@ -220,9 +220,9 @@ class Look:
             if video and key not in filled and key not in requested
         }
 
-    def _is_done(self, key: str, video: KnownVideo) -> bool:
+    def _is_done(self, key: str, video: KnownVideo, registered: Container[str]) -> bool:
         """Whether everything is there for a video of which nothing is remembered, as after it was added by hand."""
-        if key not in self._materialized:
+        if key not in registered or key not in self._materialized:
             return False
         manifest = Store(self.settings.output).manifest(_LAST_ASSET, key)
         return manifest is not None and manifest.parameters.get("source") == video.fingerprint

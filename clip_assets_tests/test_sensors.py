@@ -258,6 +258,22 @@ def test_a_video_that_comes_back_is_asked_for_again(platform: Platform) -> None:
     assert platform.registered() == ["b.mp4", "a.mp4"]
 
 
+def test_a_video_that_comes_back_with_its_results_still_stored_is_registered_again(platform: Platform) -> None:
+    corpus.single_frame(platform.videos / "a.mp4")
+    put(platform, "b.mp4")
+    platform.add("a.mp4", "b.mp4")
+    assert platform.materialize("a.mp4").success
+    daemon = Daemon(platform)
+    daemon.tick()
+    (platform.videos / "a.mp4").rename(platform.folder / "a.mp4")
+    daemon.tick()
+    assert platform.registered() == ["b.mp4"]
+    (platform.folder / "a.mp4").rename(platform.videos / "a.mp4")
+    daemon.tick()
+    daemon.tick()
+    assert platform.registered() == ["b.mp4", "a.mp4"]
+
+
 def test_an_empty_library_removes_nothing_and_says_so(platform: Platform) -> None:
     daemon = steady(platform, "a.mp4", "b.mp4")
     for name in ("a.mp4", "b.mp4"):
