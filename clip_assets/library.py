@@ -15,6 +15,7 @@ import numpy as np
 from clip_assets.answers import Moment, Moments, Scores, SimilarVideo, notes_of
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError, SettingsError
 from clip_assets.core.identity import digest
+from clip_assets.core.library import is_under
 from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.search.ask import StoredRows, ask, span_ms
 from clip_assets.core.search.cache import ShotCache
@@ -29,7 +30,7 @@ from clip_assets.core.search.queries import (
     split_weight,
     weighted_sum,
 )
-from clip_assets.core.search.search import Found, Wanted, is_under
+from clip_assets.core.search.search import Found, Wanted
 from clip_assets.core.search.texts import TextCache
 from clip_assets.core.search.upkeep import FEATURES, Census, Upkeep, shots_of
 from clip_assets.core.shots import unit_rows

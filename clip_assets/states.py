@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ from clip_assets.parameters import (
     wanted_texts,
 )
 from clip_assets.settings import Settings
+from clip_assets.staleness import Differing, in_words
 from clip_assets.summaries import FrameSummary
 
 State = Literal["failed", "stale", "missing", "done", "gone"]
@@ -48,14 +49,14 @@ class AssetState:
         state: See `State`.
         reason: Why it failed, or is stale; empty otherwise.
         manifest: Of what is stored; None where nothing is.
-        differing: Where it is stale, by parameter what it was made with and what is wanted.
+        differing: Where it is stale, in what; see `staleness`.
         failed_as_before: Whether it failed, and neither its file nor the settings have changed since.
     """
 
     state: State
     reason: str = ""
     manifest: Manifest | None = None
-    differing: Mapping[str, tuple[Any, Any]] | None = None
+    differing: Differing = field(default_factory=dict)
     failed_as_before: bool = False
 
 
@@ -78,8 +79,13 @@ class VideoStatus:
 
     @property
     def reason(self) -> str:
-        """Why it failed or is stale; empty otherwise."""
-        return self._worst.reason
+        """Why it failed, or why any of its assets is stale; empty otherwise."""
+        if self.state != "stale":
+            return self._worst.reason
+        differing: dict[str, tuple[Any, Any]] = {}
+        for asset in reversed(list(self.assets.values())):
+            differing |= asset.differing
+        return "; ".join(in_words(differing)) or self._worst.reason
 
     @property
     def is_wanted(self) -> bool:
@@ -188,17 +194,4 @@ def _state(manifest: Manifest | None, wanted: Parameters, failure: Failure | Non
     if manifest is None:
         return AssetState("missing")
     pairs = {name: (made, wanted[name]) for name, made in differing.items()}
-    reason = "; ".join(_difference(name, *pair) for name, pair in pairs.items())
-    return AssetState("stale", reason, manifest, pairs)
-
-
-def _difference(name: str, made: Any, wanted: Any) -> str:
-    if isinstance(wanted, Unknown):
-        return wanted.reason
-    if name == "source":
-        return "the video has changed"
-    if name == "frames_sha256":
-        return "other frames or times are chosen"
-    if name.endswith("_sha256"):
-        made, wanted = (str(value)[:12] for value in (made, wanted))
-    return f"{name} {made}, wanted {wanted}"
+    return AssetState("stale", "; ".join(in_words(pairs)), manifest, pairs)

@@ -16,6 +16,7 @@ from clip_assets.core.errors import LibraryUnreadableError
 from clip_assets.instance import failures
 from clip_assets.states import AssetState, VideoStatus, video_states
 from clip_assets_tests import corpus
+from clip_assets_tests.checkpoints import random_vit
 from clip_assets_tests.platform import ASSETS, Platform, make_platform
 
 
@@ -140,7 +141,25 @@ def test_a_failure_that_is_every_video_s_is_to_be_tried_again(platform: Platform
     platform.change(checkpoint=platform.folder / "missing.pth")
     platform.materialize("a.mp4")
     assert states(platform)["a.mp4"] == ["done", "failed", "failed", "failed"]
+    assert "missing.pth" in videos(platform)["a.mp4"].reason
     assert "a.mp4" in wanted(platform)
+
+
+def test_what_is_stale_says_why(platform: Platform) -> None:
+    platform.materialize("a.mp4")
+    random_vit(platform.settings.checkpoint, seed=1)
+    platform.change(pred_texts=["other"])
+    assert states(platform)["a.mp4"] == ["done", "stale", "stale", "stale"]
+    assert videos(platform)["a.mp4"].reason == "made with other weights; other sentences"
+
+
+def test_a_broken_video_has_failed_and_the_others_of_its_batch_have_not(platform: Platform) -> None:
+    platform.materialize("a.mp4", "b.mp4", "c.mp4")
+    assert states(platform) == {
+        "a.mp4": ["done", "missing", "missing", "missing"],
+        "b.mp4": ["failed"] * len(ASSETS),
+        "c.mp4": ["done", "missing", "missing", "missing"],
+    }
 
 
 def test_a_failure_that_an_earlier_version_recorded_is_read_and_tried_again(platform: Platform) -> None:

@@ -85,7 +85,9 @@ def test_data_versions_are_still_digests_of_the_stored_parameters() -> None:
 
 def test_frame_indices_are_stale_and_all_else_is_done(platform: Platform) -> None:
     assert words(platform) == {key: ["stale", "done", "done"] for key in FORMATS}
-    assert {found["frame_indices"].reason for found in states(platform).values()} == {"sampling_version 1, wanted 2"}
+    assert {found["frame_indices"].reason for found in states(platform).values()} == {
+        "made by another version of clip_assets"
+    }
 
 
 def test_dagster_is_told_of_another_version_of_frame_indices_alone(platform: Platform) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from clip_assets.core.search.search import is_under
+from clip_assets.core.library import is_under
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams

@@ -226,6 +226,12 @@ def path_for(root: Path, key: str) -> Path:
     return path
 
 
+def is_under(key: str, folder: str) -> bool:
+    """Whether a key lies in a folder (or is it); every key lies in the empty one."""
+    folder = folder.strip("/")
+    return not folder or key == folder or key.startswith(f"{folder}/")
+
+
 def is_gone(root: Path, key: str) -> bool:
     """Whether there is no file of that key, as far as folders can be read: one that can't be says nothing."""
     folder = root

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError
+from clip_assets.core.library import is_under
 from clip_assets.core.search.index import IndexedVideo, ShotIndex
 from clip_assets.core.search.moments import grow, shot_value, trim
 
@@ -126,12 +127,6 @@ def search(index: ShotIndex, read_rows: ReadRows, wanted: Wanted) -> Answer:
             break
     unreadable = tuple(reader.video for reader in readers.values() if reader.is_unreadable)
     return Answer(tuple(folded[: wanted.top]), unreadable)
-
-
-def is_under(key: str, folder: str) -> bool:
-    """Whether a key lies in a folder (or is it); every key lies in the empty one."""
-    folder = folder.strip("/")
-    return not folder or key == folder or key.startswith(f"{folder}/")
 
 
 def fold(moments: Collection[Found], index: ShotIndex) -> list[Found]:

@@ -1,0 +1,56 @@
+"""Why a stored result isn't what the settings ask for, in the words of a user."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from clip_assets.parameters import Unknown
+
+Differing = Mapping[str, tuple[Any, Any]]
+"""By parameter what a result was made with, and what is wanted."""
+
+_SAMPLED = ("extraction_fps", "extraction_total")
+_FRAMES = ("frames_sha256", "treatment")
+_OURS = ("sampling_version", "matching_version", "preprocessing", "same_shot_cosine", "max_shot_rows")
+_OTHER_FRAMES = ("source", *_SAMPLED, "frame_selection", "sampling_version")
+"""What makes it no news that other frames are chosen."""
+
+_WORDS = {
+    "source": "the video has changed",
+    "weights_sha256": "made with other weights",
+    "texts": "other sentences",
+    "texts_sha256": "other sentences",
+    "frame_selection": "frames chosen as {made}, now {wanted}",
+    "precision": "computed in {made}, now {wanted}",
+    "decoder": "decoded with {made}, now {wanted}",
+    "on_damage": "made with on_damage={made}, now {wanted}",
+    **dict.fromkeys(_FRAMES, "other frames or times are chosen"),
+    **dict.fromkeys(_OURS, "made by another version of clip_assets"),
+}
+
+
+def in_words(differing: Differing) -> list[str]:
+    """The reasons, each once, the most general first; whatever follows from another isn't told."""
+    left = dict(differing)
+    words = [wanted.reason for _, wanted in left.values() if isinstance(wanted, Unknown)]
+    left = {name: pair for name, pair in left.items() if not isinstance(pair[1], Unknown)}
+    if "model_name" in left:
+        made, wanted = left.pop("model_name")
+        words.append(f"made with {made}, now {wanted}")
+        left.pop("weights_sha256", None)
+    if any(name in left for name in _SAMPLED):
+        pairs = [left.pop(name, (None, None)) for name in _SAMPLED]
+        words.append("sampled {}, now {}".format(*(_sampling(*side) for side in zip(*pairs, strict=True))))
+        left.pop("frame_selection", None)
+    if any(name in differing for name in _OTHER_FRAMES):
+        left = {name: pair for name, pair in left.items() if name not in _FRAMES}
+    words += [
+        _WORDS.get(name, "{name} {made}, now {wanted}").format(name=name, made=made, wanted=wanted)
+        for name, (made, wanted) in left.items()
+    ]
+    return list(dict.fromkeys(words))
+
+
+def _sampling(fps: float | None, total: int | None) -> str:
+    if fps is not None:
+        return f"at {fps:g} a second"
+    return "every frame" if total is None else f"{total} a video"
