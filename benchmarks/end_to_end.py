@@ -3,13 +3,15 @@
     python benchmarks/end_to_end.py [--model demo] [--size 480p] [--fps 1] [--seconds 60] [--videos 2] [--pairs 5]
 
 Same checkpoint, same videos, same batch size; the two take turns, so that a machine whose speed drifts treats both
-alike. Prints each side's frames per second and the ratio, as medians. Needs opencv-python-headless (extra `benchmark`).
+alike. Prints each side's seconds, and CPU seconds, which other work on the machine changes less; and the ratios of
+their frames per second. All are medians. Needs opencv-python-headless (extra `benchmark`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -60,10 +62,13 @@ def main() -> None:
             frames = [sum(len(np.load(path)) for path in Path(out).glob("*_clip.npy")) for out in (a, b)]
     result = {
         "model": arguments.model, "size": arguments.size, "sampled_fps": arguments.fps or "all", "frames": frames,
-        "ours_seconds": statistics.median(pair[0] for pair in pairs),
-        "script_seconds": statistics.median(pair[1] for pair in pairs),
-        "times_as_fast": statistics.median(frames[0] / pair[0] / (frames[1] / pair[1]) for pair in pairs),
     }  # fmt: skip
+    for number, clock in enumerate(("seconds", "cpu_seconds")):
+        result[f"ours_{clock}"] = statistics.median(our[number] for our, _ in pairs)
+        result[f"script_{clock}"] = statistics.median(script[number] for _, script in pairs)
+        result[f"times_as_fast_by_{clock}"] = statistics.median(
+            frames[0] / our[number] / (frames[1] / script[number]) for our, script in pairs
+        )
     print(json.dumps(result, indent=1) if arguments.json else "  ".join(f"{k}={v}" for k, v in result.items()))
 
 
@@ -76,11 +81,13 @@ def copies(path: Path, count: int) -> list[Path]:
     return links
 
 
-def clocked(command: list[str]) -> float:
-    """Seconds of the whole process."""
-    began = time.perf_counter()
+def clocked(command: list[str]) -> tuple[float, float]:
+    """Seconds and CPU seconds of the whole process."""
+    began, before = time.perf_counter(), os.times()
     subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - began
+    seconds, after = time.perf_counter() - began, os.times()
+    cpu_before, cpu_after = (times.children_user + times.children_system for times in (before, after))
+    return seconds, cpu_after - cpu_before
 
 
 if __name__ == "__main__":
