@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from heapq import nlargest
+from typing import TYPE_CHECKING, Literal, overload
 
 from clip_assets.browse.refreshed import Refreshed
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError
@@ -23,6 +25,7 @@ nobody tells whether it is as wanted."""
 
 FEATURES, FRAMES = "clip_features", "frame_indices"
 
+_NEWEST = 24
 _FIRST_PATIENCE = 5.0
 _PATIENCE = 0.25
 _HELD_SECONDS = 3.0
@@ -78,6 +81,67 @@ class Video:
         return self.key.rpartition("/")[0]
 
 
+class Videos(Sequence[Video]):
+    """All videos at one time, sorted by key; what is told of all of them is computed once."""
+
+    def __init__(self, videos: Iterable[Video] = ()) -> None:
+        self._videos = tuple(videos)
+
+    @overload
+    def __getitem__(self, place: int) -> Video: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Video, ...]: ...
+    def __getitem__(self, place: int | slice) -> Video | tuple[Video, ...]:
+        return self._videos[place]
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    def __iter__(self) -> Iterator[Video]:
+        return iter(self._videos)
+
+    @cached_property
+    def by_key(self) -> Mapping[str, Video]:
+        """The videos by their keys."""
+        return {video.key: video for video in self._videos}
+
+    @cached_property
+    def counts(self) -> Counter[State]:
+        """How many videos are in each state."""
+        return Counter(video.state for video in self._videos)
+
+    @cached_property
+    def seconds(self) -> float:
+        """Their durations' sum, as far as they are known."""
+        return sum(video.seconds or 0.0 for video in self._videos)
+
+    @cached_property
+    def frames(self) -> int:
+        """How many features are stored."""
+        return sum(video.frames or 0 for video in self._videos)
+
+    @cached_property
+    def models(self) -> Sequence[str]:
+        """The names of the models that the features are of."""
+        return sorted({video.model for video in self._videos if video.model})
+
+    @cached_property
+    def folders(self) -> Sequence[str]:
+        """The folders that videos lie in, save the library's own."""
+        return sorted({video.folder for video in self._videos if video.folder})
+
+    @cached_property
+    def failed(self) -> Sequence[Video]:
+        """Those that failed."""
+        return [video for video in self._videos if video.state == "failed"]
+
+    @cached_property
+    def newest(self) -> Sequence[Video]:
+        """The last that were stored, the newest first."""
+        stored = (video for video in self._videos if video.version)
+        return nlargest(_NEWEST, stored, key=lambda video: video.created)
+
+
 @dataclass(frozen=True)
 class Overview:
     """The whole library at one time.
@@ -87,16 +151,14 @@ class Overview:
         states_age: Seconds since the states were asked for; None where nobody tells them.
         trouble: What couldn't be read; else empty.
         is_reading: Whether the library is read for the first time, so that videos may be missing here.
+        is_asking: Whether the states are asked for the first time, so that none is known yet.
     """
 
-    videos: tuple[Video, ...]
+    videos: Videos
     states_age: float | None
     trouble: str
     is_reading: bool
-
-    def counts(self) -> Counter[State]:
-        """How many videos are in each state."""
-        return Counter(video.state for video in self.videos)
+    is_asking: bool
 
 
 class Holdings:
@@ -107,7 +169,7 @@ class Holdings:
         self._known: dict[str, tuple[str, Video | None]] = {}
         self._held: Refreshed[Mapping[str, Video]] = Refreshed(self._read, {}, _HELD_SECONDS)
         self._no_states: Mapping[str, VideoState] = {}
-        self._merged: tuple[Mapping[str, Video], Mapping[str, VideoState], tuple[Video, ...]] = ({}, {}, ())
+        self._merged: tuple[Mapping[str, Video], Mapping[str, VideoState], Videos] = ({}, {}, Videos())
         self._states: Refreshed[Mapping[str, VideoState]] | None = None
         if provider:
             self._states = Refreshed(provider, {}, _STATES_SECONDS)
@@ -117,17 +179,18 @@ class Holdings:
         held = self._held.get(_PATIENCE if self._held.age() is not None else _FIRST_PATIENCE)
         states = self._no_states
         if self._states:
-            states = self._states.get(_PATIENCE if self._states.age() is not None else _FIRST_PATIENCE)
+            states = self._states.get(_PATIENCE)
         videos = self._together(held, states)
         trouble = self._held.trouble or (self._states.trouble if self._states else "")
         age = self._states.age() if self._states else None
-        return Overview(videos, age, trouble, self._held.age() is None)
+        is_asking = self._states is not None and age is None and not trouble
+        return Overview(videos, age, trouble, self._held.age() is None, is_asking)
 
-    def _together(self, held: Mapping[str, Video], states: Mapping[str, VideoState]) -> tuple[Video, ...]:
+    def _together(self, held: Mapping[str, Video], states: Mapping[str, VideoState]) -> Videos:
         """What both tell of each video, made anew only where one of them is another than the last time."""
         known_held, known_states, videos = self._merged
         if held is not known_held or states is not known_states:
-            videos = tuple(_with_state(key, held.get(key), states.get(key)) for key in sorted({*held, *states}))
+            videos = Videos(_with_state(key, held.get(key), states.get(key)) for key in sorted({*held, *states}))
             self._merged = held, states, videos
         return videos
 
@@ -139,7 +202,7 @@ class Holdings:
 
     def video(self, key: str) -> Video | None:
         """One video; None where it is neither stored nor registered."""
-        return next((video for video in self.overview().videos if video.key == key), None)
+        return self.overview().videos.by_key.get(key)
 
     def _read(self) -> Mapping[str, Video]:
         identities = self._store.identities(FEATURES)
@@ -185,5 +248,14 @@ def _with_state(key: str, held: Video | None, told: VideoState | None) -> Video:
         return Video(key, told.state if told else "waiting", told.reason if told else "")
     if told is None:
         return held
-    values = {name: getattr(held, name) for name in Video.__slots__}
-    return Video(**{**values, "state": told.state, "reason": told.reason})
+    return Video(
+        held.key,
+        told.state,
+        told.reason,
+        held.created,
+        held.version,
+        held.seconds,
+        held.frames,
+        held.model,
+        held.damage,
+    )

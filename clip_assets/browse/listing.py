@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from clip_assets.browse.holdings import Video
 
 SORTS: Mapping[str, tuple[str, Callable[[Video], Any], bool]] = {
-    "name": ("name", lambda video: video.key, False),
-    "newest": ("newest first", lambda video: video.created, True),
+    "name": ("name", attrgetter("key"), False),
+    "newest": ("newest first", attrgetter("created"), True),
     "longest": ("longest first", lambda video: video.seconds or 0.0, True),
     "frames": ("most frames first", lambda video: video.frames or 0, True),
-    "state": ("state", lambda video: video.state, False),
+    "state": ("state", attrgetter("state"), False),
 }
 """By the word in the address: in words, by what, and whether the greatest comes first."""
 
@@ -84,14 +85,13 @@ class Listing:
 
     def of_videos(self, videos: Sequence[Video]) -> Shown:
         """The page of these videos; the last one, if there aren't that many."""
-        words = self.name.casefold().split()
-        found = [
-            video
-            for video in videos
-            if (not self.state or video.state == self.state)
-            and is_under(video.key, self.under)
-            and all(word in video.key.casefold() for word in words)
-        ]
+        found = list(videos)
+        if self.state:
+            found = [video for video in found if video.state == self.state]
+        if self.under:
+            found = [video for video in found if is_under(video.key, self.under)]
+        for word in self.name.casefold().split():
+            found = [video for video in found if word in video.key.casefold()]
         _, by, is_reversed = SORTS[self.sort]
         found.sort(key=by, reverse=is_reversed)
         pages = max(1, -(-len(found) // self.size))

@@ -15,7 +15,7 @@ from clip_assets.browse import question as questions
 from clip_assets.browse import stage, words
 from clip_assets.browse.charts import HEIGHT, WIDTH, across
 from clip_assets.browse.holdings import FEATURES, FRAMES, Holdings, Video
-from clip_assets.browse.listing import SIZES, SORTS, Listing
+from clip_assets.browse.listing import SIZES, SORTS, STATES, Listing
 from clip_assets.browse.question import Question
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError
 from clip_assets.core.library import validate_key
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from clip_assets.core.store import Store
     from clip_assets.library import Library
 
-_NEWEST = 24
 _FAILED = 12
 _EXAMPLES = 3
 _SIMILAR = 6
@@ -70,14 +69,13 @@ class Pages:
     def first(self, request: Request) -> Response:
         """What the library holds, and where to ask."""
         overview = self._holdings.overview()
-        failed = [video for video in overview.videos if video.state == "failed"]
-        stored = (video for video in overview.videos if video.version)
-        newest = sorted(stored, key=lambda video: video.created, reverse=True)[:_NEWEST]
+        failed, newest = overview.videos.failed, overview.videos.newest
         return self._page(
             "first.html",
             question=Question(),
             overview=overview,
             readiness=self._readiness.told,
+            states=STATES,
             failed=failed[:_FAILED],
             failed_count=len(failed),
             newest=newest,
@@ -116,20 +114,16 @@ class Pages:
         self, question: Question, found: Moments | None, played: Any = None, problem: str = "", status: int = 200
     ) -> Response:
         overview = self._holdings.overview()
-        versions = {video.key: video.version for video in overview.videos}
         best = max((moment.score for moment in found), default=0.0) if found else 0.0
-        folders = sorted({video.folder for video in overview.videos if video.folder})
         return self._page(
             "search.html",
             status,
             question=question,
             found=found,
             best=best,
-            versions=versions,
-            folders=folders[:500],
+            videos=overview.videos,
             stage=played,
             problem=problem,
-            is_empty=not overview.videos,
         )
 
     def _stage(self, question: Question, found: Moments, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -190,7 +184,7 @@ class Pages:
             similar = self._library.similar(key, _SIMILAR)
         except QueryError:  # it is stored, and isn't searched: another model's, say
             return []
-        known = {video.key: video for video in self._holdings.overview().videos}
+        known = self._holdings.overview().videos.by_key
         return [known.get(one.key, Video(one.key, "stored")) for one in similar]
 
     def videos(self, request: Request) -> Response:
@@ -205,6 +199,7 @@ class Pages:
             shown=listing.of_videos(overview.videos),
             sorts=[(word, told) for word, (told, _, _) in SORTS.items()],
             sizes=SIZES,
+            states=STATES,
         )
 
     def problem(self, status: int, title: str, told: str) -> Response:

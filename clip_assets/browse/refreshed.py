@@ -57,7 +57,9 @@ class Refreshed(Generic[T]):
     def _refresh(self) -> None:
         began = time.monotonic()
         try:
-            self._value = self._compute()
+            value = self._compute()
+            if value != self._value:  # who has computed more from it needn't again
+                self._value = value
             self._began, self.trouble = began, ""
         except ClipAssetsError as error:
             self.trouble = str(error)

@@ -73,6 +73,14 @@ def test_failed_videos_come_first_with_their_reason(demo_library: Path) -> None:
     assert "<script>alert" not in client.get("/videos").text
 
 
+def test_a_video_whose_file_is_gone_is_counted_and_says_so(demo_library: Path) -> None:
+    states = {"shapes.mp4": VideoState("gone"), "rotated.mp4": VideoState("done")}
+    client = Client(create_app(settings(demo_library), states=lambda: states))
+    assert 'href="/videos?state=gone"><strong>1</strong> gone' in client.get("/").text
+    assert "isn't in the library any more" in client.get("/video/shapes.mp4").text
+    assert "rotated.mp4" not in client.get("/videos?state=gone").text
+
+
 def test_a_sentence_finds_its_moment_first_and_the_player_stands_in_it(client: Client) -> None:
     page = client.get("/search?q=a%20blue%20square").text
     played = next(link for link in links(page, "search") if "at=" in link)
