@@ -30,8 +30,6 @@ from clip_assets.parameters import differences, feature_parameters
 from clip_assets.resources import VideoLibrary
 from clip_assets.summaries import FrameSummary
 
-warnings.filterwarnings("ignore", message=r"Specifying a partitions_def on an AssetCheckSpec")
-
 SAME_PICTURE = 2.0
 """Mean absolute difference of two pictures, of 255, up to which they show the same."""
 
@@ -96,15 +94,17 @@ def build_checks(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheck
         "shots": (shots_are_sound, ["clip_features"]),
         "text_match": (probabilities_are_sound, []),
     }
-    return [
-        dg.asset_check(
-            asset=asset,
-            additional_ins={name: dg.AssetIn(name) for name in others},
-            partitions_def=partitions,
-            description=inspect.getdoc(check),
-        )(check)
-        for asset, (check, others) in checked.items()
-    ]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Specifying a partitions_def on an AssetCheckSpec")
+        return [
+            dg.asset_check(
+                asset=asset,
+                additional_ins={name: dg.AssetIn(name) for name in others},
+                partitions_def=partitions,
+                description=inspect.getdoc(check),
+            )(check)
+            for asset, (check, others) in checked.items()
+        ]
 
 
 def _is_the_same(key: str, library: VideoLibrary, source: str) -> bool:

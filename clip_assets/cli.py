@@ -81,6 +81,12 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     add.set_defaults(run=_add)
 
+    run = commands.add_parser("run", help="compute what the library lacks: what is missing, stale, or was mended")
+    if argv[:1] == ["run"]:  # else Dagster would be loaded for every command
+        from clip_assets.run.command import add_arguments as add_run_arguments
+
+        add_run_arguments(run)
+
     status = commands.add_parser("status", help="what is stored of each partition, and whether it is up to date")
     remove = commands.add_parser("remove", help="forget videos: they are no partitions any more; results stay")
     if argv[:1] in (["status"], ["remove"]):  # else Dagster would be loaded for every command

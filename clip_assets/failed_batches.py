@@ -21,7 +21,7 @@ from clip_assets.core.records import RECORD_TYPES
 from clip_assets.failures import failed_videos, is_every_video_s_fault
 from clip_assets.instance import registered
 from clip_assets.jobs import JOB_ASSETS, extract_clip_features
-from clip_assets.partitions import keys_of_run, partition_tags
+from clip_assets.partitions import KEYS_TAG, keys_of_run, partition_tags
 
 AGAIN_TAG = "clip_assets/again_after"
 """Of a run that was asked for because another failed: that run's id."""
@@ -104,7 +104,7 @@ class FailuresLook:
     def _requests(self, record: dg.RunRecord) -> list[dg.RunRequest]:
         """What is asked for after a run failed."""
         run, keys = record.dagster_run, self._keys(record.dagster_run)
-        if not keys or not _assets(run):
+        if not keys or not _assets(run) or KEYS_TAG in run.tags:  # whoever executes that goes on with what it left
             return []
         entries = self.instance.all_logs(run.run_id, of_type=_EVENTS)
         events = [entry.dagster_event for entry in entries if entry.dagster_event]

@@ -109,6 +109,20 @@ def is_every_video_s_fault(step_failures: Iterable[dg.DagsterEvent]) -> bool:
     return any(_SHARED in _told(event) for event in step_failures)
 
 
+def reason(step_failures: Iterable[dg.DagsterEvent]) -> str:
+    """Why the first of these steps failed, in words; empty where nobody knows."""
+    for event in step_failures:
+        data = event.step_failure_data
+        if data.user_failure_data and data.user_failure_data.description:
+            return data.user_failure_data.description
+        error = data.error
+        while error and error.cause:
+            error = error.cause
+        if error:
+            return error.message.strip()
+    return ""
+
+
 def _attempt(told: Mapping[str, Any]) -> Attempt | None:
     """What `videos_failed` recorded; None for what an earlier version did."""
     if told.keys() != {"asset", "settings", "signatures"}:

@@ -21,7 +21,8 @@ from clip_assets.core.library import (
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.regular_files import why_no_file
 from clip_assets.core.video import check_is_video
-from clip_assets.failures import Failure, failed_videos
+from clip_assets.failures import Failure, failed_videos, reason
+from clip_assets.liveness import GONE, is_abandoned, signs_folder
 from clip_assets.partitions import keys_of_run, version_events, videos_partitions
 from clip_assets.project import instance_folder
 
@@ -51,11 +52,27 @@ def registered(instance: dg.DagsterInstance) -> Sequence[str]:
     return instance.get_dynamic_partitions(str(videos_partitions.name))
 
 
-def held_keys(instance: dg.DagsterInstance, order: Sequence[str]) -> set[str]:
-    """The partition keys that a queued or running run holds; ``order`` are all keys in order of registration."""
+def held_keys(instance: dg.DagsterInstance, order: Sequence[str] | None = None) -> set[str]:
+    """The partition keys that a queued or running run holds; one whose process is gone holds none.
+
+    Args:
+        instance: Where the runs are.
+        order: All keys in order of registration; None: they are read where they are needed.
+    """
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    runs = [run for run in unfinished if not is_abandoned(signs_folder(instance, run.run_id))]
+    if not runs:
+        return set()
+    order = registered(instance) if order is None else order
     positions = {key: position for position, key in enumerate(order)}
-    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     return {key for run in runs for key in keys_of_run(run.tags, order, positions)}
+
+
+def end_abandoned_runs(instance: dg.DagsterInstance) -> None:
+    """Record that runs failed whose process is gone, as Dagster's daemon does where one is at work."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        if is_abandoned(signs_folder(instance, run.run_id)):
+            instance.report_run_failed(run, GONE)
 
 
 def failures(instance: dg.DagsterInstance) -> dict[str, dict[str, Failure]]:
@@ -92,13 +109,7 @@ def _failure(key: str, steps: Sequence[dg.DagsterEvent], run: dg.DagsterRun) -> 
     if blamed:
         failure = blamed.get(key)
         return replace(failure, attempt=None) if failure and run.run_config.get("ops") else failure
-    for step in steps:
-        error = step.step_failure_data.error
-        while error and error.cause:
-            error = error.cause
-        if error:
-            return Failure(key, error.message.strip())
-    return Failure(key, "the run's process died")
+    return Failure(key, reason(steps) or "the run's process died")
 
 
 def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) -> list[str]:
@@ -118,7 +129,7 @@ def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) ->
         VideoError: A file whose ending isn't listed is no video by its content.
         PartitionKeyError: A path isn't in the library, or can't be a key.
     """
-    keys = [key_for(root, video) for path in paths for video in _videos(path)]
+    keys = [key_for(root, video) for path in paths for video in videos_at(path)]
     known = instance.get_materialized_partitions(dg.AssetKey("video")).intersection(registered(instance))
     for key in set(keys) - known:
         with suppress(VideoUnreadableError):  # which its run will say
@@ -128,8 +139,13 @@ def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) ->
     return keys
 
 
-def _videos(path: Path) -> Iterator[Path]:
-    """The video at ``path``, or all in and below the folder."""
+def videos_at(path: Path) -> Iterator[Path]:
+    """The video at ``path``, or all in and below the folder.
+
+    Raises:
+        LibraryError: It is missing, no file, or a folder without videos.
+        VideoError: A file whose ending isn't listed is no video by its content.
+    """
     if path.is_dir():
         listing = list_videos(path)
         for unlisted in listing.unlisted:

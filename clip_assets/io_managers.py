@@ -223,6 +223,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         manifest = Manifest.from_json((path / MANIFEST_NAME).read_bytes())
         return self.store.read(manifest.asset, manifest.partition_key, RECORD_TYPES[manifest.asset])
 
+    @every_video_s_fault()
     def _write(self, asset: str, result: Computed) -> Manifest:
         return self.store.write(
             asset,

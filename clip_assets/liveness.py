@@ -17,6 +17,8 @@ from clip_assets.dagster_internals import CheckRunHealthResult, WorkerStatus
 if sys.platform != "win32":
     import fcntl
 
+GONE = "The run's process is gone."
+
 
 class Sign:
     """A sign of life in a folder, until it is taken down or its process ends; none where files can't be locked."""
@@ -73,5 +75,5 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Whether the run's process lives; a run that gives no sign is left alone."""
         if is_abandoned(signs_folder(self._instance, run.run_id)):
-            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "The run's process is gone.")
+            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, GONE)
         return CheckRunHealthResult(WorkerStatus.RUNNING)

@@ -1,10 +1,14 @@
 """One partition per video: its key is the path below the library's root (see `core.library` for the rules)."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 videos_partitions = dg.DynamicPartitionsDefinition(name="videos")
+
+KEYS_TAG = "clip_assets/videos"
+"""Of a run that `clip-assets run` executes: its partition keys, a JSON list."""
 
 _PARTITION = "dagster/partition"
 _RANGE_START = "dagster/asset_partition_range_start"
@@ -40,6 +44,11 @@ def partition_tags(batch: Sequence[str]) -> dict[str, str]:
     return {_PARTITION: batch[0]} if len(batch) == 1 else {_RANGE_START: batch[0], _RANGE_END: batch[-1]}
 
 
+def scattered_tags(batch: Sequence[str]) -> dict[str, str]:
+    """Tags of a run in a terminal's process, whose definitions have these partitions alone, neighbours or not."""
+    return {**partition_tags(batch), KEYS_TAG: json.dumps(batch, ensure_ascii=False)}
+
+
 def keys_of_run(tags: Mapping[str, str], order: Sequence[str], positions: Mapping[str, int]) -> Sequence[str]:
     """The partition keys that a run with these tags is for; none where they aren't registered any more.
 
@@ -48,6 +57,8 @@ def keys_of_run(tags: Mapping[str, str], order: Sequence[str], positions: Mappin
         order: All partition keys, in order of registration.
         positions: Where each is in ``order``.
     """
+    if KEYS_TAG in tags:  # the range that such a run has too is one of its own few partitions
+        return [key for key in json.loads(tags[KEYS_TAG]) if key in positions]
     start = positions.get(tags.get(_RANGE_START, tags.get(_PARTITION, "")))
     end = positions.get(tags.get(_RANGE_END, tags.get(_PARTITION, "")))
     return () if start is None or end is None else order[start : end + 1]

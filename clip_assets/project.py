@@ -91,8 +91,8 @@ def init_project(folder: Path, videos: Path, model_name: str | None, extraction_
     yield refreshed or f"there: {folder / INSTANCE_FOLDER / 'dagster.yaml'}"
     yield f"{len(found.videos)} videos in {videos}."
     where = "" if folder.resolve() == Path.cwd().resolve() else f"cd {shlex.quote(str(folder))} && "
-    yield f"Register them: {where}clip-assets add {shlex.quote(str(videos.absolute()))}"
-    yield f"Open the UI:   {where}clip-assets dev"
+    yield f"Compute what they show: {where}clip-assets run"
+    yield f"Ask and look:           {where}clip-assets dev"
 
 
 def environment_file(given: dict[str, Any]) -> str:

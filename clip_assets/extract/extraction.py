@@ -23,8 +23,8 @@ from clip_assets.default_texts import default_texts
 from clip_assets.extract.files import read_arrays, write_result
 from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.printing import Predictions, array_lines, note, print_lines
-from clip_assets.extract.progress import Progress
 from clip_assets.parameters import frame_content, frames_sha256
+from clip_assets.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,7 +85,7 @@ class Extraction:
             advice.encoded(frames, progress.total)
 
         with (
-            Progress(len(self._plan.to_extract)) as progress,
+            ProgressBar(len(self._plan.to_extract)) as progress,
             closing(extract_features(self._jobs(), models, options, encoded, progress.looked_at)) as results,
         ):
             print_lines(predictions.begin() if predictions else ())
@@ -95,7 +95,7 @@ class Extraction:
                     with progress.paused():
                         print_lines(lines)
                     if result is not None:
-                        progress.video_done()
+                        progress.video_done(failed=video.name in self.failed)
             finally:
                 print_lines(predictions.end() if predictions else ())
 

@@ -1,4 +1,4 @@
-"""Progress on standard error, where that is a terminal: videos done, frames per second, time left."""
+"""A line on standard error, where that is a terminal: videos done and failed, frames per second, time left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 
-class Progress:
+class ProgressBar:
     """A line that keeps itself up to date; a context manager that removes it.
 
     The frames still to come are estimated: videos that nobody has looked at yet count like the average of the others.
@@ -19,9 +19,9 @@ class Progress:
         from tqdm import tqdm  # type: ignore[import-untyped]
 
         self._videos = videos
-        self._done = self._looked_at = self._frames = 0
+        self._done = self._failed = self._looked_at = self._frames = 0
         self._bar = tqdm(
-            desc=f"0/{videos} videos",
+            desc=self._description,
             unit="frame",
             file=sys.stderr,
             disable=not sys.stderr.isatty(),
@@ -29,9 +29,9 @@ class Progress:
             dynamic_ncols=True,
         )
 
-    def looked_at(self, frames: int) -> None:
-        """A video with so many frames to encode was begun, or with none, that failed."""
-        self._looked_at += 1
+    def looked_at(self, frames: int, videos: int = 1) -> None:
+        """Videos with so many frames to encode were begun, or with none, that failed."""
+        self._looked_at += videos
         self._frames += frames
         self._bar.total = self.total
 
@@ -44,10 +44,16 @@ class Progress:
         """So many frames more are encoded."""
         self._bar.update(frames)
 
-    def video_done(self) -> None:
+    def video_done(self, failed: bool = False) -> None:
         """A video is done, or has failed."""
         self._done += 1
-        self._bar.set_description(f"{self._done}/{self._videos} videos")
+        self._failed += failed
+        self._bar.set_description(self._description)
+
+    @property
+    def _description(self) -> str:
+        failed = f", {self._failed} failed" if self._failed else ""
+        return f"{self._done}/{self._videos} videos{failed}"
 
     @contextmanager
     def paused(self) -> Iterator[None]:
