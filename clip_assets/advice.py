@@ -6,7 +6,9 @@ from clip_assets.core.errors import (
     ClipAssetsError,
     DecoderFailedError,
     DecoderRefusedError,
+    FramesOutdatedError,
     LibraryUnreadableError,
+    OtherModelError,
     OutsideLibraryError,
     ResultCorruptError,
     ResultMissingError,
@@ -29,6 +31,8 @@ PLATFORM: Advice = {
     DecoderFailedError: "Put a whole copy of the video in its place, or decode it with PyAV: CLIP_ASSETS_DECODER=pyav.",
     DecoderRefusedError: "Decode it with PyAV: CLIP_ASSETS_DECODER=pyav.",
     VideoChangedError: "Materialize frame_indices of it again.",
+    FramesOutdatedError: "Materialize frame_indices of it again.",
+    OtherModelError: "Materialize clip_features again, or go back to that model.",
     ResultMissingError: "Materialize it first.",
     ResultCorruptError: "Materialize it again with force.",
 }

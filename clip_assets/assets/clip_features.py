@@ -143,8 +143,7 @@ def _wanted(
     wanted = of_frames(features, FrameSummary.read(chosen.summary), stored, frame_indices.store)
     if is_outdated(chosen.parameters) and (force or stored is None or stored.parameters != wanted):
         raise FramesOutdatedError(
-            f"The frames of {key!r} were chosen by an older version of clip_assets, which may have read other times. "
-            "Materialize frame_indices of it again."
+            f"The frames of {key!r} were chosen by an older version of clip_assets, which may have read other times."
         )
     return wanted
 

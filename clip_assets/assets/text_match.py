@@ -12,7 +12,7 @@ from pydantic import Field
 
 from clip_assets.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.assets.common import ForceConfig, draw, kept_pictures, table, want_each
-from clip_assets.core.errors import ClipAssetsError, ModelError
+from clip_assets.core.errors import ClipAssetsError, OtherModelError
 from clip_assets.core.matching import match_texts, stretches, text_parameters
 from clip_assets.core.pictures import Picture
 from clip_assets.core.pictures.analysis import sparkline, strongest
@@ -107,10 +107,9 @@ def _of_this_model(key: str, clip_features: StoredResults, model_name: str, weig
     """What the stored features were made from, unless by another model than the one that encodes the sentences."""
     made = clip_features.parameters(key)
     if made["weights_sha256"] != weights_sha256:
-        raise ModelError(
+        raise OtherModelError(
             f"The features of {key!r} were made by {made['model_name']} (weights {made['weights_sha256'][:12]}), and "
-            f"the sentences would be encoded by {model_name} (weights {weights_sha256[:12]}). "
-            "Materialize clip_features again, or go back to that model."
+            f"the sentences would be encoded by {model_name} (weights {weights_sha256[:12]})."
         )
     return made
 

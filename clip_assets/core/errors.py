@@ -68,6 +68,10 @@ class ModelError(ClipAssetsError):
     """A model can't be loaded: unknown name, wrong or missing checkpoint, weights that can't be fetched."""
 
 
+class OtherModelError(ModelError):
+    """Features were made by another model than the one that encodes the sentences."""
+
+
 class TextError(ClipAssetsError):
     """A sentence can't be encoded, as when it has more tokens than the model's context."""
 
