@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 from dotenv import load_dotenv
 
 from clip_assets.core.records import RECORD_TYPES
@@ -12,6 +13,7 @@ from clip_assets.definitions import build_definitions
 from clip_assets.demo import demo_clips, demo_environment
 from clip_assets.facts import at_a_glance
 from clip_assets.instance import open_instance, register
+from clip_assets.partitions import partition_tags
 from clip_assets.project import instance_folder, refresh_instance_settings
 from clip_assets.settings import Settings
 from clip_assets.summaries import MatchSummary
@@ -26,11 +28,11 @@ def run_demo() -> Iterator[str]:
     settings = Settings.from_environment()
     settings.videos.mkdir(parents=True, exist_ok=True)
     clips = [Path(shutil.copy(clip, settings.videos)) for clip in demo_clips()]
-    job = build_definitions(settings).resolve_job_def("extract_clip_features")
     with open_instance() as instance:
         keys = register(instance, settings.videos, clips)
-        for key in keys:
-            job.execute_in_process(instance=instance, partition_key=key, run_config=QUIET)
+        definitions = build_definitions(settings, dg.StaticPartitionsDefinition(keys))  # in one run, whoever is between
+        job = definitions.resolve_job_def("extract_clip_features")
+        job.execute_in_process(instance=instance, tags=partition_tags(keys), run_config=QUIET, raise_on_error=False)
     store = Store(settings.output)
     for key in keys:
         match = store.manifest("text_match", key)
