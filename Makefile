@@ -29,8 +29,8 @@ browse: $(VENV)/.installed .dagster_home  ## ask and look on http://127.0.0.1:30
 dev: $(VENV)/.installed .dagster_home  ## the same beside Dagster's UI on http://127.0.0.1:3000
 	@set -a; [ -f .env ] || . ./clip_assets/demo/demo.env; exec $(BIN)/clip-assets dev
 
-test: $(VENV)/.installed-test  ## run all tests, save those in a browser
-	$(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses 4 --dist worksteal
+test: $(VENV)/.installed-test  ## run all tests, save those in a browser; the slowest ten are named
+	$(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses 4 --dist worksteal --durations 10
 
 test-dagster: $(VENV)/.oldest-dagster  ## run the tests that rest on Dagster's private API with the oldest Dagster allowed
 	./$(VENV)/oldest-dagster/bin/python -m pytest -m dagster_bounds
