@@ -100,6 +100,7 @@ class Library:
         self._background: threading.Thread | None = None
         self._trouble = ""
         self._is_first = True
+        self._first = threading.Lock()
         self._lock = threading.Lock()
 
     @property
@@ -258,8 +259,9 @@ class Library:
         Args:
             progress: As of `refresh`.
         """
-        if self._is_first and (self.count() < SMALL_LIBRARY or not self._upkeep.cache.looked_at()):
-            self.refresh(progress)
+        with self._first:  # who asks meanwhile waits for it: before it nothing is found
+            if self._is_first and (self.count() < SMALL_LIBRARY or not self._upkeep.cache.looked_at()):
+                self.refresh(progress)
 
     def prepare(self) -> bool:
         """Do what the first question would wait for: compare the library, load the model, encode the usual sentences.

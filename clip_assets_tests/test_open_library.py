@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import sys
+import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -265,6 +268,28 @@ def test_a_prepared_library_has_loaded_the_model_before_the_first_question(lib, 
     assert lib.prepare()
     monkeypatch.setattr(library_module.Library, "_load_model", None)
     assert place(lib.find("a blue square that nobody asked for yet")[0])
+
+
+def test_a_question_that_comes_during_the_first_comparison_waits_for_it(tmp_path, demo_library, monkeypatch):
+    shutil.copytree(demo_library / "output", tmp_path / "output")
+    lib = clip_assets.open_library(tmp_path / "output", videos=demo_library / "videos")
+    began, go_on, refresh = threading.Event(), threading.Event(), lib._upkeep.refresh
+
+    def slow(progress: object) -> None:
+        began.set()
+        go_on.wait()
+        refresh(progress)
+
+    monkeypatch.setattr(lib._upkeep, "refresh", slow)
+    with ThreadPoolExecutor() as threads:
+        prepared = threads.submit(lib.prepare)
+        began.wait()
+        found = threads.submit(lib.find, "a blue square")
+        is_answered = wait([found], timeout=0.2).done
+        go_on.set()
+        assert not is_answered
+        assert place(found.result()[0]) == BLUE_SQUARE
+        assert prepared.result()
 
 
 def test_a_library_whose_weights_are_elsewhere_is_not_prepared_by_a_download(tmp_path, demo_library, monkeypatch):

@@ -50,11 +50,7 @@ def main() -> None:
             page.get_by_text("100% filled").nth(4).wait_for(timeout=RUN_SECONDS * 1000)
             keep = partial(_keep, page, names)
             _look_at_partitions(ui, keep)
-            with browsed(environment) as address:
-                page.goto(f"{address}/search?q=a%20blue%20square")
-                page.locator(".card-link").first.click()
-                page.locator("video").wait_for()
-                keep("browse_search")
+            _look_at_pages(environment, page, keep)
             _look_at_assets(ui, keep)
             register(environment, "broken.mp4")
             ui.materialize("Missing")
@@ -65,6 +61,18 @@ def main() -> None:
             ui.open_partition("text_match", "shapes.mp4")
             ui.show_picture("probabilities")
             _keep(page, names, "dark")
+
+
+def _look_at_pages(environment: Mapping[str, str], page: Page, keep: Callable[[str], None]) -> None:
+    with browsed(environment) as address:
+        page.goto(f"{address}/search?q=a%20blue%20square")
+        page.locator(".card-link").first.click()
+        page.locator("video").wait_for()
+        keep("browse_search")
+        page.goto(f"{address}/video/shapes.mp4?t=2.5")
+        keep("browse_video")
+        page.goto(address)
+        keep("browse_first")
 
 
 def _look_at_assets(ui: UI, keep: Callable[[str], None]) -> None:
