@@ -12,8 +12,10 @@ from clip_assets.core.errors import (
     OutsideLibraryError,
     ResultCorruptError,
     ResultMissingError,
+    ResultUnwritableError,
     VideoChangedError,
     VideoDamagedError,
+    VideoMissingError,
     VideoTimeoutError,
     VideoUnreadableError,
 )
@@ -34,17 +36,20 @@ PLATFORM: Advice = {
     FramesOutdatedError: "Materialize frame_indices of it again.",
     OtherModelError: "Materialize clip_features again, or go back to that model.",
     ResultMissingError: "Materialize it first.",
+    ResultUnwritableError: "Make room there, or let results be stored elsewhere: CLIP_ASSETS_OUTPUT.",
     ResultCorruptError: "Materialize it again with force.",
 }
 """For who has a deployment, in the UI and the terminal."""
 
 EXTRACT: Advice = {
+    VideoMissingError: "Name a video, or a folder with videos.",
     VideoUnreadableError: "Put a copy that can be read in its place, or leave it out.",
     VideoDamagedError: "Put a whole copy of the video in its place, or keep what decodes: on_damage=keep.",
     VideoTimeoutError: "Give it more time: video_timeout. If decord hangs, decode it with PyAV: decoder=pyav.",
     DecoderFailedError: "Put a whole copy of the video in its place, or decode it with PyAV: decoder=pyav.",
     DecoderRefusedError: "Decode it with PyAV: decoder=pyav.",
     ResultCorruptError: "Extract it again: --force.",
+    ResultUnwritableError: "Make room there, or choose another output_path.",
 }
 """For who calls ``clip-assets extract``."""
 

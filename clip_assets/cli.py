@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from clip_assets.advice import EXTRACT, PLATFORM, explain
 from clip_assets.core.errors import ClipAssetsError
@@ -50,8 +51,16 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return _parser(argv).parse_args(argv)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with the reason, and with the way out for a name that looks like an option."""
+        if "required" in message or "unrecognized" in message:
+            message = f"{message}\nA key or a path that begins with - goes after --, as in: {self.prog} -- -a.mp4"
+        super().error(message)
+
+
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="clip-assets", description="Folders of videos become CLIP features.")
+    parser = _Parser(prog="clip-assets", description="Folders of videos become CLIP features.")
     parser.set_defaults(advice=PLATFORM)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

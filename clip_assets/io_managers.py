@@ -190,7 +190,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
                 missing = yield from self._recognised(asset, work, missing)
             outcomes = held.enter_context(closing(work.outcomes(missing, context.log.info)))
             for outcome in outcomes:
-                yield outcome if isinstance(outcome, Failed) else self._write(asset, outcome)
+                yield outcome if isinstance(outcome, Failed) else self._store(asset, outcome)
 
     def _recognised(self, asset: str, work: Work, keys: Sequence[str]) -> Generator[Manifest, None, list[str]]:
         """Yields what is stored already, as it is wanted; returns the keys of what isn't."""
@@ -224,6 +224,13 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         return self.store.read(manifest.asset, manifest.partition_key, RECORD_TYPES[manifest.asset])
 
     @every_video_s_fault()
+    def _store(self, asset: str, result: Computed) -> Manifest | Failed:
+        """Write a result; one that can't be written, as on a full disk, fails its video, and what is stored counts."""
+        try:
+            return self._write(asset, result)
+        except StoreError as error:
+            return Failed(result.key, error)
+
     def _write(self, asset: str, result: Computed) -> Manifest:
         return self.store.write(
             asset,

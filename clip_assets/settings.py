@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -56,9 +56,16 @@ def _absolute_unless_url(location: str) -> str:
     return location if "://" in location else str(_absolute(Path(location)))
 
 
+def _near(name: str, known: Iterable[str]) -> str:
+    """A question whether the nearest of the known names was meant; empty where none is near."""
+    plain = {other.lower(): other for other in known}
+    found = difflib.get_close_matches(name.lower(), plain, n=1)
+    return f" Did you mean {plain[found[0]]}?" if found else ""
+
+
 def _known_model(name: str) -> str:
     if name not in MODEL_NAMES:
-        raise ValueError(f"There is no model {name!r}. Available: {', '.join(MODEL_NAMES)}")
+        raise ValueError(f"There is no model {name!r}.{_near(name, MODEL_NAMES)} Available: {', '.join(MODEL_NAMES)}")
     return name
 
 
@@ -216,9 +223,7 @@ def _refuse_unknown_variables(cls: type[Settings]) -> None:
     known = [variable_name(field) for field in cls.model_fields]
     for name in os.environ:
         if name.startswith(PREFIX) and not name.startswith(TESTS_PREFIX) and name not in known:
-            near = difflib.get_close_matches(name.removeprefix(PREFIX), [n.removeprefix(PREFIX) for n in known], n=1)
-            guess = f" Did you mean {PREFIX}{near[0]}?" if near else ""
-            raise SettingsError(f"Unknown setting {name}.{guess} Known: {', '.join(known)}.")
+            raise SettingsError(f"Unknown setting {name}.{_near(name, known)} Known: {', '.join(known)}.")
 
 
 def _explain(cls: type[Settings], detail: Any, given: Mapping[str, Any]) -> str:

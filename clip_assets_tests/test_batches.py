@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,19 @@ def test_after_a_crash_only_what_is_missing_is_computed(platform: Platform) -> N
         assert platform.materialize(*KEYS).success
     assert sorted(call.args[0].path.name for call in decoded.call_args_list) == ["c.mp4", "d.mp4"]
     assert created(platform, "clip_features").items() > before.items()
+
+
+def test_a_result_that_cannot_be_written_fails_its_video_alone(platform: Platform) -> None:
+    folder = Path(platform.settings.output) / "frame_indices"
+    folder.mkdir(parents=True)
+    (folder / "b.mp4").write_text("in the way")
+    result = platform.materialize(*KEYS, assets=["frame_indices"])
+    assert list(created(platform, "frame_indices")) == ["a.mp4", "c.mp4", "d.mp4"]
+    assert {event.partition for event in result.asset_materializations_for_node("frame_indices")} == {
+        *("a.mp4", "c.mp4", "d.mp4")
+    }
+    (failure,) = result.get_step_failure_events()
+    assert re.search(r"b\.mp4: .*can't be written: .*CLIP_ASSETS_OUTPUT", str(failure.step_failure_data))
 
 
 def test_force_computes_a_whole_batch_again(platform: Platform) -> None:

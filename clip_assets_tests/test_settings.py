@@ -81,6 +81,12 @@ def test_a_wrong_value_is_an_error_that_names_the_variable(
         Settings.from_environment()
 
 
+@pytest.mark.parametrize("name", ["vit-b/32", "ViT-B32"])
+def test_a_mistyped_model_is_told_the_name_that_is_near(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"Did you mean ViT-B/32\?"):
+        Settings.from_environment(model_name=name)
+
+
 def test_fps_and_total_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIP_ASSETS_EXTRACTION_FPS", "1")
     monkeypatch.setenv("CLIP_ASSETS_EXTRACTION_TOTAL", "16")

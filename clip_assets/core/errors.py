@@ -36,6 +36,10 @@ class VideoUnreadableError(VideoError):
     """The file is missing, is no video, has no video stream, or holds no frame that can be decoded."""
 
 
+class VideoMissingError(VideoUnreadableError):
+    """There is nothing where the video should be."""
+
+
 class VideoDamagedError(VideoError):
     """The video ends early or holds corrupt packets: fewer frames decode than the container promises."""
 
@@ -90,6 +94,10 @@ class DeviceError(ClipAssetsError):
 
 class StoreError(ClipAssetsError):
     """Base of what can go wrong with stored results."""
+
+
+class ResultUnwritableError(StoreError):
+    """A result can't be written where it is to be stored: no room, no permission, no such place."""
 
 
 class ResultMissingError(StoreError):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
-from clip_assets.core.errors import VideoUnreadableError
+from clip_assets.core.errors import VideoMissingError, VideoUnreadableError
 
 KINDS = {
     stat.S_IFDIR: "it is a folder",
@@ -20,10 +21,12 @@ def check_is_file(path: Path) -> None:
     """Refuse what is no file, without opening it.
 
     Raises:
-        VideoUnreadableError: There is nothing at the path, or something else than a file; the message says what.
+        VideoMissingError: There is nothing at the path.
+        VideoUnreadableError: There is something else than a file; the message says what.
     """
     if reason := why_no_file(path):
-        raise VideoUnreadableError(f"{path} can't be read: {reason}")
+        kind = VideoUnreadableError if os.path.lexists(path) else VideoMissingError
+        raise kind(f"{path} can't be read: {reason}")
 
 
 def why_no_file(path: Path) -> str:

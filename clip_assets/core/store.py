@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import numpy as np
 from upath import UPath
 
-from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
+from clip_assets.core.errors import (
+    ResultCorruptError,
+    ResultMissingError,
+    ResultUnwritableError,
+    SettingsError,
+    StoreError,
+)
 from clip_assets.core.manifest import MANIFEST_NAME, Format, Manifest, SourceStat, StoredFile, StoredPicture
 from clip_assets.core.pictures import Picture
 from clip_assets.core.store_files import Files, LocalFiles, RemoteFiles
@@ -80,7 +86,8 @@ class Store:
             source_stat: The video's file as it was when its fingerprint was taken.
 
         Raises:
-            StoreError: The files can't be written, or a field can't be stored.
+            ResultUnwritableError: The files can't be written; what was stored before stays.
+        StoreError: A field can't be stored.
             SettingsError: ``asset``, ``parameters`` or a picture's name isn't as it should be.
         """
         directory = self._directory(asset, key)
@@ -377,4 +384,6 @@ def _reported(action: str, path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{path} can't be {action}: {error}. Nothing half-written counts as a result.") from error
+        if action == "written":
+            raise ResultUnwritableError(f"{path} can't be written: {error.strerror or error}.") from error
+        raise StoreError(f"{path} can't be {action}: {error}.") from error

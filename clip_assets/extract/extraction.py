@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,7 +107,9 @@ class Extraction:
         for name, error in self.failed.items():
             if self._options.verbose:
                 note("".join(traceback.format_exception(error)).rstrip())
-            note(f"failed: {name}: {' '.join(explain(error, EXTRACT).split()) or type(error).__name__}")
+            reason = " ".join(explain(error, EXTRACT).split()) or type(error).__name__
+            path = str(Path(name))  # which errors begin with
+            note(f"failed: {name}: {reason.removeprefix(f'{path}: ').removeprefix(f'{path} ')}")
 
     def _load_models(self) -> list[ClipModel]:
         """A replica for each device."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from clip_assets.core.errors import ResultCorruptError, SettingsError
+from clip_assets.core.errors import ResultCorruptError, ResultUnwritableError, SettingsError
 from clip_assets.core.library import MAX_PART_BYTES
 from clip_assets.core.store_formats import load_pickle
 from clip_assets.extract.inputs import Video
@@ -159,7 +159,7 @@ def write_result(
         summary: What else to say of it, as plain JSON values.
 
     Raises:
-        OSError: The files can't be written.
+        ResultUnwritableError: The files can't be written; those of before stay.
     """
     data = {name: _encode(arrays[array], files.suffix) for array, name in files.names.items()}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in data.items()}
@@ -168,14 +168,22 @@ def write_result(
     kept = others if old["parameters"] == parameters else {}
     note = {"parameters": parameters, **summary, "created": _now(), "files": {**kept, **digests}}
     data[files.note.name] = json.dumps(note, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    try:
+        _replace(files, data, others.keys() - kept.keys())
+    except OSError as error:
+        raise ResultUnwritableError(f"{files.folder} can't be written: {error.strerror or error}.") from error
+
+
+def _replace(files: ResultFiles, data: Mapping[str, bytes], outdated: Iterable[str]) -> None:
+    """Put files in place of those of before, once all are written; the note, which is the last, makes them whole."""
     files.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".clip-assets-", dir=files.folder) as temporary:
         for name, content in data.items():
             (Path(temporary) / name).write_bytes(content)
         files.note.unlink(missing_ok=True)
-        for name in others.keys() - kept.keys():
+        for name in outdated:
             (files.folder / name).unlink(missing_ok=True)
-        for name in data:  # the note is the last
+        for name in data:
             (Path(temporary) / name).replace(files.folder / name)
 
 

@@ -287,7 +287,15 @@ def test_a_disk_that_takes_no_files_fails_each_video_with_the_reason(extract: Ex
     with patch.object(Path, "write_bytes", side_effect=full):
         outcome = extract("on_extraction=save_numpy", "extraction_total=1", "a.mp4", "b.mp4")
     assert outcome.code == 1
-    assert len(re.findall(r"^failed: [ab]\.mp4: .*No space left", outcome.err, re.MULTILINE)) == 2
+    told = r"^failed: [ab]\.mp4: .*can't be written: No space left on device\. Make room there"
+    assert len(re.findall(told, outcome.err, re.MULTILINE)) == 2
+
+
+def test_a_mistyped_path_is_named_once_and_told_what_to_name(extract: Extract) -> None:
+    outcome = extract("./c.mp4")
+    assert outcome.code == 1
+    told = "failed: ./c.mp4: can't be read: No such file or directory. Name a video, or a folder with videos."
+    assert told in outcome.err.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip_assets.core.errors import SettingsError
+from clip_assets.core.errors import ResultUnwritableError, SettingsError
 from clip_assets.extract.files import ResultFiles, Standing, read_arrays, result_files, standing, write_result
 from clip_assets.extract.inputs import Video
 from clip_assets.extract.options import ExtractOptions
@@ -168,7 +168,7 @@ def test_a_write_that_ends_early_leaves_whole_files_and_no_note_of_others(
 
     original = Path.replace
     monkeypatch.setattr(Path, "replace", replace)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ResultUnwritableError, match="can't be written: No space left"):
         save(files)
     assert read_arrays(files).keys() == ARRAYS.keys()
     assert standing(files, MADE_FROM).state == "other"
