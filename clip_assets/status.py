@@ -83,6 +83,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Tell the states of the project's videos."""
+    from clip_assets.core.library import list_videos
     from clip_assets.instance import failures, open_instance, registered
     from clip_assets.project import load_settings
     from clip_assets.states import video_states
@@ -90,9 +91,8 @@ def run(arguments: Namespace) -> int:
     settings = load_settings()
     asked = Asked(tuple(arguments.states or ()), arguments.under.text if arguments.under else "")
     with open_instance() as instance:
-        keys = registered(instance)
-        if arguments.under:
-            keys = registered_keys(settings.videos, arguments.under, keys)
+        order = registered(instance)
+        keys = registered_keys(settings.videos, arguments.under, order) if arguments.under else order
         videos = video_states(settings, keys, failures(instance) if keys else {})
         console = Console()
         if arguments.json:
@@ -100,7 +100,9 @@ def run(arguments: Namespace) -> int:
                 if not asked.states or video.state in asked.states:
                     console.file.write(f"{json.dumps(as_json(video), ensure_ascii=False)}\n")
         else:
-            show(report(settings, list(videos), asked), console)
+            listed = [video.key for video in list_videos(settings.videos, set(order)).videos]
+            there = registered_keys(settings.videos, arguments.under, listed) if arguments.under else listed
+            show(report(settings, list(videos), asked, len(set(there) - set(order))), console)
     return 0
 
 
@@ -134,13 +136,14 @@ def as_json(video: VideoStatus) -> dict[str, Any]:
     }
 
 
-def report(settings: Settings, videos: Sequence[VideoStatus], asked: Asked) -> Iterator[Line]:
+def report(settings: Settings, videos: Sequence[VideoStatus], asked: Asked, new: int) -> Iterator[Line]:
     """How many videos are in each state, which need attention and why, and what to do.
 
     Args:
         settings: The deployment's.
         videos: Those of the folder that is asked for.
         asked: What is to be told.
+        new: Number of videos there that aren't registered.
     """
     counts = Counter(video.state for video in videos)
     where = f"{asked.under} in {settings.videos}" if asked.under else settings.videos
@@ -153,7 +156,11 @@ def report(settings: Settings, videos: Sequence[VideoStatus], asked: Asked) -> I
             yield Line(_heading(state, found), style=_STYLES[state])
             yield from _named(state, _groups(settings, found), asked)
     yield Line("")
-    yield Line(_what_to_do(videos, asked), style="bold")
+    if new:
+        yield Line(
+            f"{new:,} more {'video in the library is' if new == 1 else 'videos in the library are'} not registered."
+        )
+    yield Line(_what_to_do(videos, asked, new), style="bold")
 
 
 def _heading(state: State, videos: Sequence[VideoStatus]) -> str:
@@ -194,10 +201,10 @@ def _named(state: State, groups: Sequence[_Group], asked: Asked) -> Iterator[Lin
         yield Line(f"and {left:,} more: clip-assets status --{state}{asked.option()}", 2)
 
 
-def _what_to_do(videos: Sequence[VideoStatus], asked: Asked) -> str:
-    if not videos:
-        return f"None is registered yet. Register and compute what is there: clip-assets run{asked.option()}"
-    if wanted := sum(video.is_wanted for video in videos):
+def _what_to_do(videos: Sequence[VideoStatus], asked: Asked, new: int) -> str:
+    if not videos and not new:
+        return f"There is no video yet. Put some into the folder, and compute them: clip-assets run{asked.option()}"
+    if wanted := new + sum(video.is_wanted for video in videos):
         return f"Bring {_videos(wanted)} up to date: clip-assets run{asked.option()}"
     states = {video.state for video in videos}
     if "failed" in states:

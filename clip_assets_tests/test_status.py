@@ -38,10 +38,12 @@ def stale(**differing: Any) -> AssetState:
     return AssetState("stale", differing=differing)
 
 
-def told(settings: Settings, videos: Sequence[VideoStatus], *states: State, under: str = "", width: int = 0) -> str:
+def told(
+    settings: Settings, videos: Sequence[VideoStatus], *states: State, under: str = "", width: int = 0, new: int = 0
+) -> str:
     """The report: on a terminal of that width, or piped."""
     console = Console(file=StringIO(), force_terminal=bool(width), width=width or 80, color_system=None)
-    show(report(settings, videos, Asked(states, under)), console)
+    show(report(settings, videos, Asked(states, under), new), console)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -85,7 +87,7 @@ def test_what_needs_attention_is_named_worst_first_with_its_reason_and_what_is_d
 @pytest.mark.parametrize(
     ("videos", "under", "last"),
     [
-        ([], "", "None is registered yet. Register and compute what is there: clip-assets run"),
+        ([], "", "There is no video yet. Put some into the folder, and compute them: clip-assets run"),
         ([video("a.mp4", DONE)], "", "All is as the settings ask for."),
         ([video("a.mp4", DONE), video("b.mp4", GONE)], "", "Forget what is gone: clip-assets remove --gone"),
         (
@@ -104,6 +106,15 @@ def test_it_ends_with_the_one_command_that_mends_it(
     settings: Settings, videos: list[VideoStatus], under: str, last: str
 ) -> None:
     assert told(settings, videos, under=under).splitlines()[-1] == last
+
+
+def test_videos_of_the_folder_that_are_not_registered_are_counted_as_what_is_to_be_done(settings: Settings) -> None:
+    assert told(settings, [video("a.mp4", DONE)], new=2).splitlines() == [
+        f"1 video of {LIBRARY}: 1 done",
+        "",
+        "2 more videos in the library are not registered.",
+        "Bring 2 videos up to date: clip-assets run",
+    ]
 
 
 def test_of_many_the_first_are_named_and_all_where_they_are_asked_for(settings: Settings) -> None:
