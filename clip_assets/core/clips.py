@@ -15,6 +15,7 @@ from clip_assets.core.video import decode, probe
 if TYPE_CHECKING:
     from av import Packet
     from av.container import OutputContainer
+    from av.video.codeccontext import VideoCodecContext
 
 _QUALITY = {"crf": "18", "preset": "veryfast", "bf": "0"}  # without B-frames MP4 keeps the exact length
 
@@ -52,6 +53,7 @@ def cut(video: Path, from_ms: float, to_ms: float, target: Path, side: int | Non
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = source.time_base
         stream.codec_context.sample_aspect_ratio = source.sample_aspect_ratio
+        _say_colours(stream.codec_context)
         places = {int(index): place for place, index in enumerate(indices)}
         for frame in frames:
             pixels = frame.rgb if scale < 1 else np.ascontiguousarray(frame.rgb[: stream.height, : stream.width])
@@ -61,6 +63,13 @@ def cut(video: Path, from_ms: float, to_ms: float, target: Path, side: int | Non
             picture.pts, picture.time_base = starts[places[frame.index]], source.time_base
             _mux(output, stream.encode(picture), durations)
         _mux(output, stream.encode(None), durations)
+
+
+def _say_colours(encoder: VideoCodecContext) -> None:
+    """Name the colours that the frames are encoded in; players guess them by the size where nobody does."""
+    encoder.color_primaries, encoder.color_trc = 1, 1  # BT.709, whose red, green and blue are those of sRGB
+    encoder.colorspace = 6  # BT.601, what FFmpeg makes of RGB
+    encoder.color_range = 1  # limited
 
 
 def _mux(output: OutputContainer, packets: list[Packet], durations: dict[int, int]) -> None:
