@@ -1,7 +1,6 @@
 """The truth about each video, from the manifests: what is stored, and whether it is what the settings ask for."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from clip_assets.core.manifest import Manifest, SourceStat
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.shots import shot_parameters
 from clip_assets.core.store import Store
-from clip_assets.failures import Failure
+from clip_assets.failures import Failure, Signature
 from clip_assets.parameters import (
     Parameters,
     Unknown,
@@ -130,7 +129,8 @@ def video_states(settings: Settings, keys: Sequence[str], failures: Failures) ->
         if signature is None and _is_gone(settings.videos, key):
             yield VideoStatus(key, {asset: AssetState("gone", "", found) for asset, found in manifests.items()})
             continue
-        frames = frame_parameters(_source(settings.videos, key, manifests), settings.sampling)
+        source = _source(settings.videos, key, signature, list(filter(None, manifests.values())))
+        frames = frame_parameters(source, settings.sampling)
         wanted = _wanted(frames, encoding, texts, manifests, store)
         states = {}
         for asset, manifest in manifests.items():
@@ -168,19 +168,17 @@ def _is_gone(root: Path, key: str) -> bool:
     return is_gone(root, key)
 
 
-def _source(root: Path, key: str, manifests: Mapping[str, Manifest | None]) -> str | Unknown:
+def _source(root: Path, key: str, signature: Signature, stored: Sequence[Manifest]) -> str | Unknown:
     """The fingerprint of the video, if anything is stored to compare: as it was noted of this file, else read."""
-    if not any(manifests.values()):
+    if not stored:
         return Unknown("nothing is stored")
+    if signature is not None:
+        seen = SourceStat(*signature[:2])
+        noted = {str(manifest.parameters.get("source")) for manifest in stored if manifest.source_stat == seen}
+        if len(noted) == 1:
+            return noted.pop()
     try:
-        path = path_for(root, key)
-        with suppress(OSError):
-            stat = path.stat()
-            seen = SourceStat(stat.st_size, stat.st_mtime_ns)
-            noted = {m.parameters.get("source") for m in manifests.values() if m and m.source_stat == seen}
-            if len(noted) == 1:
-                return str(noted.pop())
-        return fingerprint(path)
+        return fingerprint(path_for(root, key))
     except ClipAssetsError as error:
         return Unknown(str(error))
 
