@@ -23,7 +23,7 @@ from clip_assets.run.execution import Execution, Listener, RunFailedError
 from clip_assets.run.plan import Asked, Plan, make_plan
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_vit
-from clip_assets_tests.platform import ASSETS, Platform, platform_of_single_frames
+from clip_assets_tests.platform import ASSETS, Platform, make_platform, platform_of_single_frames
 
 KEYS = [f"{number}.mp4" for number in range(6)]
 
@@ -154,16 +154,22 @@ def _job(platform: Platform) -> dg.JobDefinition:
     return build_definitions(platform.settings).resolve_job_def("extract_clip_features")
 
 
-def test_two_at_once_compute_each_video_once(platform: Platform) -> None:
-    plan, told = _plan(platform), [Told(), Told()]
-    platform.instance.storage_directory()  # else each thread makes one of its own: the instance is ephemeral
-    threads = [threading.Thread(target=_execute, args=(platform, plan, each)) for each in told]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for asset in ASSETS:
-        assert sorted(_materialized(platform, asset)) == KEYS
+def test_two_at_once_compute_each_video_once(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    with dg.instance_for_test(temp_dir=str(tmp_path / "home")) as instance:
+        platform = make_platform(tmp_path, instance)
+        platform.change(pictures="off", videos_per_run=2, settle_seconds=0)
+        for key in KEYS:
+            corpus.single_frame(platform.videos / key)
+        platform.add(*KEYS)
+        plan, told = _plan(platform), [Told(), Told()]
+        threads = [threading.Thread(target=_execute, args=(platform, plan, each)) for each in told]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for asset in ASSETS:
+            assert sorted(_materialized(platform, asset)) == KEYS
     assert {key for each in told for key, state in each.became.items() if state == "done"} == set(KEYS)
 
 
