@@ -91,8 +91,13 @@ def every_video_s_fault() -> Iterator[None]:
     try:
         yield
     except ClipAssetsError as error:
-        metadata = {_SHARED: dg.MetadataValue.bool(True)}
-        raise dg.Failure(description=explain(error, PLATFORM), metadata=metadata, allow_retries=False) from error
+        raise all_failed(error) from error
+
+
+def all_failed(error: Exception) -> dg.Failure:
+    """The failure of a step for a reason that each of its videos would meet alone too."""
+    metadata = {_SHARED: dg.MetadataValue.bool(True)}
+    return dg.Failure(description=explain(error, PLATFORM), metadata=metadata, allow_retries=False)
 
 
 def failed_videos(step_failures: Iterable[dg.DagsterEvent]) -> dict[str, Failure]:

@@ -18,11 +18,11 @@ from clip_assets.core.identity import digest
 from clip_assets.core.manifest import MANIFEST_NAME, Format, Manifest
 from clip_assets.core.pictures import Picture
 from clip_assets.core.records import RECORD_TYPES, Record
-from clip_assets.core.store import Store
+from clip_assets.core.store import Store, is_out_of_room
 from clip_assets.core.store_keys import escape_key
 from clip_assets.dagster_internals import add_partition_metadata, provenance_tags
 from clip_assets.facts import sampling_words
-from clip_assets.failures import Attempt, every_video_s_fault, videos_failed
+from clip_assets.failures import Attempt, all_failed, every_video_s_fault, videos_failed
 from clip_assets.liveness import Sign, signs_folder
 from clip_assets.progress import follower
 from clip_assets.work import Computed, Failed, Work
@@ -140,7 +140,8 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         are done in its eyes too. Of a step that succeeds Dagster makes the materializations itself.
 
         Raises:
-            dagster.Failure: Partitions failed; names each with its reason. The others are stored and recorded.
+            dagster.Failure: Partitions failed; names each with its reason. The others are stored and recorded. Or there
+                is no room to store anything; what was stored before is recorded.
             dagster.DagsterExecutionInterruptedError: Whoever follows the run stopped it.
         """
         if not isinstance(obj, Work):
@@ -148,8 +149,12 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         stored: list[Manifest] = []
         failed: dict[str, Exception] = {}
         stopped = False
+        no_room: Exception | None = None
         with closing(self._outcomes(context, obj)) as outcomes:
             for outcome in outcomes:
+                if isinstance(outcome, Failed) and is_out_of_room(outcome.error):
+                    no_room = outcome.error
+                    break
                 if isinstance(outcome, Failed):
                     failed[outcome.key] = outcome.error
                     follower().failed(outcome.key, outcome.error)
@@ -158,7 +163,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
                     stored.append(outcome)
                 if stopped := follower().is_to_stop():
                     break
-        if not failed and not stopped:
+        if not (failed or stopped or no_room):
             for manifest in stored:
                 add_partition_metadata(context, manifest.partition_key, self._metadata(context, obj, manifest))
             return
@@ -168,6 +173,8 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         yield from materializations[:1]  # Dagster takes up what was logged when something is yielded
         if stopped:
             raise dg.DagsterExecutionInterruptedError("Stopped; what is stored is recorded.")
+        if no_room:
+            raise all_failed(no_room) from no_room
         asset = context.asset_key.to_user_string()
         attempt = Attempt(asset, self.attempt_digests.get(asset, ""), obj.signatures)
         raise videos_failed(failed, of=len(obj.wanted) + len(obj.failed), attempt=attempt)
@@ -223,9 +230,8 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         manifest = Manifest.from_json((path / MANIFEST_NAME).read_bytes())
         return self.store.read(manifest.asset, manifest.partition_key, RECORD_TYPES[manifest.asset])
 
-    @every_video_s_fault()
     def _store(self, asset: str, result: Computed) -> Manifest | Failed:
-        """Write a result; one that can't be written, as on a full disk, fails its video, and what is stored counts."""
+        """Write a result; one that can't be written fails its video."""
         try:
             return self._write(asset, result)
         except StoreError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -13,7 +14,7 @@ import dagster as dg
 import pytest
 
 from clip_assets.cli import main
-from clip_assets.core.errors import ClipAssetsError, StoreError
+from clip_assets.core.errors import ClipAssetsError, ResultUnwritableError
 from clip_assets.core.store import Store
 from clip_assets.instance import failures
 from clip_assets.liveness import signs_folder
@@ -211,14 +212,23 @@ def test_an_error_that_nobody_foresaw_fails_its_video_alone(
     assert told.became == {"1.mp4": "done", "2.mp4": "done"}
 
 
-def test_a_fault_that_every_video_shares_ends_all(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise StoreError("no space left on device")
+def test_a_full_disk_ends_all_and_what_is_stored_is_recorded(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.change(videos_per_run=6)
+    write, written = Store.write, []
 
-    monkeypatch.setattr(Store, "write", full)
-    with pytest.raises(RunFailedError, match="no space left"):
+    def fill_up(store: Store, asset: str, key: str, *record: object, **about: object) -> object:
+        if len(written) == 2:
+            raise ResultUnwritableError("no room") from OSError(errno.ENOSPC, "No space left on device")
+        written.append(key)
+        return write(store, asset, key, *record, **about)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Store, "write", fill_up)
+    with pytest.raises(RunFailedError, match="no room"):
         _execute(platform, _plan(platform))
     assert platform.instance.get_runs_count() == 1
+    assert _materialized(platform, "frame_indices") == written
 
 
 def test_what_is_named_is_found_as_key_file_or_folder(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:

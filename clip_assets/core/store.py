@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -87,7 +88,7 @@ class Store:
 
         Raises:
             ResultUnwritableError: The files can't be written; what was stored before stays.
-        StoreError: A field can't be stored.
+            StoreError: A field can't be stored.
             SettingsError: ``asset``, ``parameters`` or a picture's name isn't as it should be.
         """
         directory = self._directory(asset, key)
@@ -387,3 +388,9 @@ def _reported(action: str, path: str) -> Iterator[None]:
         if action == "written":
             raise ResultUnwritableError(f"{path} can't be written: {error.strerror or error}.") from error
         raise StoreError(f"{path} can't be {action}: {error}.") from error
+
+
+def is_out_of_room(error: Exception) -> bool:
+    """Whether a result couldn't be written since nothing can be: the disk or a quota is full, or it is read-only."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
