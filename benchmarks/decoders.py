@@ -94,8 +94,8 @@ def by_opencv(path: Path, step: int) -> Frames:
 
 # Name -> (the library it needs, what else to import before the clock starts, how it decodes).
 DECODERS: dict[str, tuple[str, str, Callable[[Path, int], Frames]]] = {
-    "clip_assets, pyav": ("av", "clip_assets.core.video_pyav", by_clip_assets("pyav")),
-    "clip_assets, decord": ("decord", "clip_assets.core.video_decord", by_clip_assets("decord")),
+    "clip_assets, pyav": ("av", "clip_assets.core.video.pyav_decoder", by_clip_assets("pyav")),
+    "clip_assets, decord": ("decord", "clip_assets.core.video.decord_decoder", by_clip_assets("decord")),
     "decord": ("decord", "numpy", by_decord),
     "opencv": ("cv2", "numpy", by_opencv),
 }
@@ -146,7 +146,7 @@ def cpu_seconds() -> float:
 def run_here(decoder: str, path: Path, step: int) -> dict[str, float]:
     """Decode in this process: seconds of wall time and of CPU time, and the growth of memory in MiB."""
     library, package, frames = DECODERS[decoder]
-    for name in (library, package, "clip_assets.core.video", "clip_assets.core.video_probe"):
+    for name in (library, package, "clip_assets.core.video.frames", "clip_assets.core.video.probe"):
         importlib.import_module(name)
     before, cpu, start = peak_kib(), cpu_seconds(), time.perf_counter()
     children = 0

@@ -17,8 +17,8 @@ import dagster as dg
 
 from clip_assets.definitions import build_definitions
 from clip_assets.demo import demo_clips
-from clip_assets.instance import register
-from clip_assets.partitions import partition_tags
+from clip_assets.orchestration.instance import register
+from clip_assets.orchestration.partitions import partition_tags
 from clip_assets.settings import Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -32,10 +32,10 @@ from unittest import mock
 import numpy as np
 import torch
 
-from clip_assets.core import decoding
-from clip_assets.core.decoding import PipelineOptions, VideoJob
-from clip_assets.core.devices import available_cores
-from clip_assets.core.model import ClipModel
+from clip_assets.core.model.clip_model import ClipModel
+from clip_assets.core.model.devices import available_cores
+from clip_assets.core.pipeline import decoding
+from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
 from clip_assets.core.records import VideoProbe
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import DecodedFrame, probe

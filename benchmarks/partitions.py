@@ -25,8 +25,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.instance import register, registered
-from clip_assets.partitions import videos_partitions
+from clip_assets.orchestration.instance import register, registered
+from clip_assets.orchestration.partitions import videos_partitions
 from sensor_tick import make_library
 
 STATUSES = """

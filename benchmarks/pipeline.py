@@ -24,15 +24,15 @@ import numpy as np
 import torch
 from clip.model import CLIP
 
-from clip_assets.core.allocator import keep_freed_memory
-from clip_assets.core.decoding import FRAMES_PER_MESSAGE, PipelineOptions, VideoJob
-from clip_assets.core.devices import available_cores, default_batch_size, resolve_precision
-from clip_assets.core.model import ClipModel, Precision, load_model
-from clip_assets.core.pipeline import Extracted, extract_features
-from clip_assets.core.preprocess import Preprocess
+from clip_assets.core.model.clip_model import ClipModel, Precision, load_model
+from clip_assets.core.model.devices import available_cores, default_batch_size, resolve_precision
+from clip_assets.core.model.preprocess import Preprocess
+from clip_assets.core.pipeline.allocator import keep_freed_memory
+from clip_assets.core.pipeline.decoding import FRAMES_PER_MESSAGE, PipelineOptions, VideoJob
+from clip_assets.core.pipeline.features import Extracted, extract_features
+from clip_assets.core.pipeline.staging import CpuStaging
 from clip_assets.core.records import FrameIndices
 from clip_assets.core.sampling import Sampling
-from clip_assets.core.staging import CpuStaging
 from clip_assets.core.video import decode
 from videos import SIZES, planned, video
 

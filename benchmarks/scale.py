@@ -21,14 +21,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.core.decoding import VideoJob
-from clip_assets.core.library import fingerprint
-from clip_assets.core.model import load_model
-from clip_assets.core.pipeline import Extracted, extract_features
+from clip_assets.core.library.listing import fingerprint
+from clip_assets.core.model.clip_model import load_model
+from clip_assets.core.pipeline.decoding import VideoJob
+from clip_assets.core.pipeline.features import Extracted, extract_features
 from clip_assets.core.video import probe
 from clip_assets.definitions import build_definitions
-from clip_assets.instance import register
-from clip_assets.partitions import partition_tags
+from clip_assets.orchestration.instance import register
+from clip_assets.orchestration.partitions import partition_tags
 from clip_assets.settings import Settings
 from videos import planned, write
 

@@ -23,9 +23,9 @@ from statistics import median
 
 import numpy as np
 
-from clip_assets.core.identity import digest
-from clip_assets.core.library import fingerprint
-from clip_assets.core.manifest import SourceStat
+from clip_assets.core.digests import digest
+from clip_assets.core.library.listing import fingerprint
+from clip_assets.core.model.weights import model_sha256
 from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.search.ask import StoredRows, ask
 from clip_assets.core.search.cache import Entry, ShotCache
@@ -35,8 +35,8 @@ from clip_assets.core.search.texts import TextCache
 from clip_assets.core.search.upkeep import FEATURES, Upkeep
 from clip_assets.core.shots import find_shots, row_edges, shot_parameters
 from clip_assets.core.store import Store
+from clip_assets.core.store.manifest import SourceStat
 from clip_assets.core.user_cache import user_cache_folder
-from clip_assets.core.weights import model_sha256
 from clip_assets.default_texts import default_texts
 
 WIDTH, ROWS_OF_VIDEO = 512, 300

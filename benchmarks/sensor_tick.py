@@ -20,12 +20,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.core.changes import KnownVideo
-from clip_assets.core.library import fingerprint, list_videos
-from clip_assets.core.library_state import LibraryState, LibraryStates
-from clip_assets.instance import UNFINISHED
+from clip_assets.core.library.changes import KnownVideo
+from clip_assets.core.library.listing import fingerprint, list_videos
+from clip_assets.core.library.state import LibraryState, LibraryStates
+from clip_assets.orchestration.instance import UNFINISHED
+from clip_assets.orchestration.library_tick import Cursor, Look
 from clip_assets.settings import Settings
-from clip_assets.watch import Cursor, Look
 
 
 def make_library(root: Path, videos: int) -> None:

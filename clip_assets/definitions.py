@@ -2,18 +2,18 @@
 
 import dagster as dg
 
-from clip_assets.assets.clip_features import build_clip_features
-from clip_assets.assets.frame_indices import build_frame_indices
-from clip_assets.assets.shots import build_shots
-from clip_assets.assets.text_match import build_text_match
-from clip_assets.assets.video import build_video
-from clip_assets.checks import build_checks
-from clip_assets.io_managers import NumpyIOManager, PickleIOManager
-from clip_assets.jobs import JOBS
+from clip_assets.orchestration.assets.clip_features import build_clip_features
+from clip_assets.orchestration.assets.frame_indices import build_frame_indices
+from clip_assets.orchestration.assets.shots import build_shots
+from clip_assets.orchestration.assets.text_match import build_text_match
+from clip_assets.orchestration.assets.video import build_video
+from clip_assets.orchestration.checks import build_checks
+from clip_assets.orchestration.io_managers import NumpyIOManager, PickleIOManager
+from clip_assets.orchestration.jobs import JOBS
+from clip_assets.orchestration.partitions import videos_partitions
+from clip_assets.orchestration.resources import ClipModelResource, GPUResource, VideoLibrary
+from clip_assets.orchestration.sensors import build_sensors
 from clip_assets.parameters import attempt_digests, code_versions
-from clip_assets.partitions import videos_partitions
-from clip_assets.resources import ClipModelResource, GPUResource, VideoLibrary
-from clip_assets.sensors import build_sensors
 from clip_assets.settings import Settings
 
 IO_MANAGERS = {"numpy": NumpyIOManager, "pickle": PickleIOManager}

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clip_assets.answers import Moment, Moments, Scores, SimilarVideo, notes_of
+from clip_assets.core.digests import digest
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError, SettingsError
-from clip_assets.core.identity import digest
-from clip_assets.core.library import is_under
+from clip_assets.core.library.listing import is_under
+from clip_assets.core.model.weights import MODEL_NAMES, model_sha256, weights_are_here
 from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.search.ask import StoredRows, ask, span_ms
 from clip_assets.core.search.cache import ShotCache
@@ -36,7 +37,6 @@ from clip_assets.core.search.upkeep import FEATURES, Census, Upkeep, shots_of
 from clip_assets.core.shots import unit_rows
 from clip_assets.core.store import Store
 from clip_assets.core.user_cache import user_cache_folder
-from clip_assets.core.weights import MODEL_NAMES, model_sha256, weights_are_here
 from clip_assets.default_texts import default_texts
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from clip_assets.core.model import ClipModel
+    from clip_assets.core.model.clip_model import ClipModel
     from clip_assets.core.search.index import IndexedVideo
     from clip_assets.settings import Settings
 
@@ -327,7 +327,7 @@ class Library:
             return self._encoders[weights]
 
     def _load_model(self, name: str) -> ClipModel:
-        from clip_assets.core.model import load_model
+        from clip_assets.core.model.clip_model import load_model
 
         if name not in MODEL_NAMES:
             raise SettingsError(f"The stored features are of the model {name!r}, which isn't known.")

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.core.library import list_videos
+from clip_assets.core.library.listing import list_videos
 from clip_assets.settings import Settings, load_env_file, variable_name
 
 INSTANCE_FOLDER = ".dagster_home"

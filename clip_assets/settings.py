@@ -17,10 +17,10 @@ from dotenv import load_dotenv
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from clip_assets.core.decoding import PipelineOptions
 from clip_assets.core.errors import SettingsError
+from clip_assets.core.model.weights import MODEL_NAMES
+from clip_assets.core.pipeline.decoding import PipelineOptions
 from clip_assets.core.sampling import Sampling
-from clip_assets.core.weights import MODEL_NAMES
 
 PREFIX = "CLIP_ASSETS_"
 TESTS_PREFIX = "CLIP_ASSETS_TEST_"

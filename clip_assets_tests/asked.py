@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from clip_assets.core.decoding import PipelineOptions, VideoJob
-from clip_assets.core.identity import digest
-from clip_assets.core.library import fingerprint
-from clip_assets.core.model import load_model
+from clip_assets.core.digests import digest
+from clip_assets.core.library.listing import fingerprint
+from clip_assets.core.model.clip_model import load_model
 from clip_assets.core.pictures.kept import KEPT_FRAMES, kept_sheet
-from clip_assets.core.pipeline import Extracted, extract_features
+from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
+from clip_assets.core.pipeline.features import Extracted, extract_features
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.store import Store
 from clip_assets.core.video import probe

@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 import torch
 
-from clip_assets.core import device_locks
+from clip_assets.core.model import device_locks
 
 # The same examples on every run, and no verdict by the clock.
 hypothesis.settings.register_profile(

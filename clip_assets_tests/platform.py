@@ -12,8 +12,8 @@ import dagster as dg
 
 from clip_assets.core.store import Store
 from clip_assets.definitions import build_definitions
-from clip_assets.instance import register, registered
-from clip_assets.resources import _load_once
+from clip_assets.orchestration.instance import register, registered
+from clip_assets.orchestration.resources import _load_once
 from clip_assets.settings import Settings
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_vit

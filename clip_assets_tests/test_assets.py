@@ -13,11 +13,12 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from clip_assets.core import readings, video_probe
-from clip_assets.core.manifest import SourceStat
 from clip_assets.core.matching import match_texts
-from clip_assets.core.model import ClipModel, load_model
+from clip_assets.core.model.clip_model import ClipModel, load_model
 from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
+from clip_assets.core.store.manifest import SourceStat
+from clip_assets.core.video import probe as video_probe
+from clip_assets.core.video import readings
 from clip_assets.definitions import build_definitions
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_resnet
@@ -133,8 +134,8 @@ def test_what_is_stored_is_recognised_without_touching_video_or_model(platform: 
     before = platform.store.manifest("clip_features", "a.mp4")
     platform.as_new()
     with (
-        patch("clip_assets.core.decoding.decode", side_effect=AssertionError("decoded")),
-        patch("clip_assets.resources.load_model", side_effect=AssertionError("loaded")),
+        patch("clip_assets.core.pipeline.decoding.decode", side_effect=AssertionError("decoded")),
+        patch("clip_assets.orchestration.resources.load_model", side_effect=AssertionError("loaded")),
     ):
         result = platform.materialize("a.mp4")
     assert result.success
@@ -291,7 +292,7 @@ def test_the_model_is_loaded_once_for_many_partitions(platform: Platform) -> Non
         shutil.copy(platform.videos / "a.mp4", platform.videos / f"{name}.mp4")
     platform.add("a.mp4", "b.mp4", "c.mp4")
     platform.as_new()
-    with patch("clip_assets.resources.load_model", wraps=load_model) as loaded:
+    with patch("clip_assets.orchestration.resources.load_model", wraps=load_model) as loaded:
         assert platform.materialize("a.mp4", "b.mp4").success
         assert platform.materialize("c.mp4").success
     assert loaded.call_count == 1

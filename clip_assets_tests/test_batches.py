@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from clip_assets.core import matching
-from clip_assets.core.decoding import decode
+from clip_assets.core.pipeline.decoding import decode
 from clip_assets.core.store import Store
 from clip_assets_tests import corpus
 from clip_assets_tests.platform import ASSETS, Platform, platform_of_single_frames
@@ -36,7 +36,7 @@ def test_each_result_is_stored_before_the_next_one_is_computed(platform: Platfor
         stored.append(len(list(platform.store.keys("text_match"))))
         return matching.match_texts(*arguments)
 
-    with patch("clip_assets.assets.text_match.match_texts", match):
+    with patch("clip_assets.orchestration.assets.text_match.match_texts", match):
         assert platform.materialize(*KEYS).success
     assert stored == [0, 1, 2, 3]
 
@@ -54,7 +54,7 @@ def test_after_a_crash_only_what_is_missing_is_computed(platform: Platform) -> N
         assert not platform.materialize(*KEYS).success
     before = created(platform, "clip_features")
     assert list(before) == ["a.mp4", "b.mp4"]
-    with patch("clip_assets.core.decoding.decode", wraps=decode) as decoded:
+    with patch("clip_assets.core.pipeline.decoding.decode", wraps=decode) as decoded:
         assert platform.materialize(*KEYS).success
     assert sorted(call.args[0].path.name for call in decoded.call_args_list) == ["c.mp4", "d.mp4"]
     assert created(platform, "clip_features").items() > before.items()

@@ -14,7 +14,7 @@ import pytest
 
 from clip_assets.core.records import RECORD_TYPES, ClipFeatures, TextMatch
 from clip_assets.definitions import build_definitions
-from clip_assets.partitions import partition_tags
+from clip_assets.orchestration.partitions import partition_tags
 from clip_assets_tests import corpus
 from clip_assets_tests.platform import Platform, make_platform
 

@@ -11,9 +11,9 @@ from unittest.mock import patch
 import dagster as dg
 import pytest
 
-from clip_assets import dagster_internals
 from clip_assets.core.errors import ResultMissingError
 from clip_assets.core.matching import match_texts
+from clip_assets.orchestration import dagster_internals
 from clip_assets_tests import corpus
 from clip_assets_tests.platform import ASSETS, Platform, platform_of_single_frames
 
@@ -48,7 +48,7 @@ def without_private_api(function: str) -> Any:
     def call(context: dg.OutputContext, *arguments: Any) -> Any:
         return real(SimpleNamespace(asset_key=context.asset_key, step_context=object()), *arguments)
 
-    return patch(f"clip_assets.io_managers.{function}", call)
+    return patch(f"clip_assets.orchestration.io_managers.{function}", call)
 
 
 def fail_at_b() -> Any:
@@ -59,7 +59,7 @@ def fail_at_b() -> Any:
             raise ResultMissingError("gone")
         return match_texts(*arguments)
 
-    return patch("clip_assets.assets.text_match.match_texts", match)
+    return patch("clip_assets.orchestration.assets.text_match.match_texts", match)
 
 
 def test_what_a_failing_step_records_says_what_dagster_would_have_said(platform: Platform) -> None:

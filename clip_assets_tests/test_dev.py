@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from clip_assets.cli.dev import HOST, dagster_service, free_port
 from clip_assets.core.errors import SettingsError
-from clip_assets.dev import HOST, dagster_service, free_port
 from clip_assets_tests.server import wait_until
 
 # A service that ignores all polite requests, and one process below it that does as well.
@@ -29,7 +29,7 @@ while True:
 """
 COMMAND = """
 import sys
-from clip_assets import dev
+from clip_assets.cli import dev
 dev.SECONDS_TO_END = 0.5
 services = [dev.Service([sys.executable, *sys.argv[1:]], int(sys.argv[3]), "page")]
 sys.exit(dev.run_together(services, lambda line: print(line, flush=True)))

@@ -14,11 +14,11 @@ import pytest
 
 from clip_assets.answers import Moment, Moments
 from clip_assets.cli import main
-from clip_assets.core.clips import cut
+from clip_assets.cli.find import as_csv, as_html, write_projects
 from clip_assets.core.errors import VideoError
 from clip_assets.core.video import decode, probe
+from clip_assets.core.video.clips import cut
 from clip_assets.demo import demo_clips
-from clip_assets.find import as_csv, as_html, write_projects
 
 HOSTILE = "../\"a'\n<script>alert(1)</script>,=1+1.mp4"
 

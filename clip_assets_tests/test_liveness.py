@@ -11,13 +11,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from clip_assets.liveness import Sign, WatchedRunLauncher, is_abandoned, signs_folder
+from clip_assets.orchestration.run_liveness import Sign, WatchedRunLauncher, is_abandoned, signs_folder
 from clip_assets_tests import corpus
 from clip_assets_tests.platform import make_platform
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files can't be locked so")
 
-HOLD = "import sys, time; from pathlib import Path; from clip_assets.liveness import Sign; "
+HOLD = "import sys, time; from pathlib import Path; from clip_assets.orchestration.run_liveness import Sign; "
 HOLD += "sign = Sign(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
 
 
@@ -61,7 +61,7 @@ def test_a_run_gives_a_sign_while_it_works_and_none_afterwards(tmp_path: Path) -
 
 @pytest.mark.dagster_bounds
 def test_run_monitoring_hears_that_the_process_is_gone(tmp_path: Path) -> None:
-    launcher = {"module": "clip_assets.liveness", "class": "WatchedRunLauncher"}
+    launcher = {"module": "clip_assets.orchestration.run_liveness", "class": "WatchedRunLauncher"}
     with dg.instance_for_test(temp_dir=str(tmp_path), overrides={"run_launcher": launcher}) as instance:
         assert isinstance(instance.run_launcher, WatchedRunLauncher)
         assert instance.run_launcher.supports_check_run_worker_health

@@ -9,12 +9,12 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from clip_assets.core.manifest import Manifest
 from clip_assets.core.matching import text_parameters
 from clip_assets.core.records import ClipFeatures, FrameIndices
 from clip_assets.core.sampling import SAMPLING_VERSION, Sampling
 from clip_assets.core.store import Store
-from clip_assets.core.store_formats import Format
+from clip_assets.core.store.formats import Format
+from clip_assets.core.store.manifest import Manifest
 from clip_assets.parameters import (
     Unknown,
     code_versions,
@@ -26,7 +26,7 @@ from clip_assets.parameters import (
     match_parameters,
     of_frames,
 )
-from clip_assets.summaries import FeatureSummary, FrameSummary
+from clip_assets.results.summaries import FeatureSummary, FrameSummary
 from clip_assets_tests.golden import golden_settings
 
 TIMES = np.array([0.0, 40.0, 80.0])

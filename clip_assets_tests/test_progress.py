@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clip_assets.progress import Progress
+from clip_assets.orchestration.run_progress import Progress
 
 
 class Clock:

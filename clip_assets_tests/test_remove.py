@@ -12,10 +12,10 @@ import pytest
 
 from clip_assets.cli import main
 from clip_assets.core.records import FrameIndices
-from clip_assets.core.store import TRASH, Store
-from clip_assets.instance import open_instance, registered
-from clip_assets.named import Named, registered_keys
-from clip_assets.partitions import partition_tags
+from clip_assets.core.store.store import TRASH, Store
+from clip_assets.orchestration.instance import open_instance, registered
+from clip_assets.orchestration.named import Named, registered_keys
+from clip_assets.orchestration.partitions import partition_tags
 
 KEYS = ["-x.mp4", "a b.mp4", "a b/1.mp4", "a b/2.mp4", "other.mp4"]
 

@@ -16,12 +16,12 @@ import pytest
 from clip_assets.cli import main
 from clip_assets.core.errors import ClipAssetsError, ResultUnwritableError
 from clip_assets.core.store import Store
-from clip_assets.instance import failures
-from clip_assets.liveness import signs_folder
-from clip_assets.named import Named
-from clip_assets.partitions import KEYS_TAG, partition_tags
-from clip_assets.run.execution import Execution, Listener, RunFailedError
-from clip_assets.run.plan import Asked, Plan, make_plan
+from clip_assets.orchestration.in_process import Execution, Listener, RunFailedError
+from clip_assets.orchestration.instance import failures
+from clip_assets.orchestration.named import Named
+from clip_assets.orchestration.partitions import KEYS_TAG, partition_tags
+from clip_assets.orchestration.run_liveness import signs_folder
+from clip_assets.orchestration.run_plan import Asked, Plan, make_plan
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_vit
 from clip_assets_tests.platform import ASSETS, Platform, make_platform, platform_of_single_frames
@@ -198,7 +198,7 @@ def test_a_file_that_is_written_to_comes_last_and_is_waited_for(platform: Platfo
 def test_an_error_that_nobody_foresaw_fails_its_video_alone(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from clip_assets.assets import shots
+    from clip_assets.orchestration.assets import shots
 
     def find_shots(features: object, duration_ms: float, find: object = shots.find_shots) -> object:
         if features.fps == 1:  # type: ignore[attr-defined]

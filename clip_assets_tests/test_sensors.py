@@ -17,14 +17,14 @@ import pytest
 
 from clip_assets.core import matching
 from clip_assets.core.errors import ClipAssetsError, ResultMissingError, VideoUnreadableError
-from clip_assets.core.library import fingerprint, list_videos
+from clip_assets.core.library.listing import fingerprint, list_videos
 from clip_assets.core.records import RECORD_TYPES
-from clip_assets.core.store import TRASH, Store
+from clip_assets.core.store.store import TRASH, Store
 from clip_assets.definitions import build_definitions
-from clip_assets.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
-from clip_assets.instance import register
-from clip_assets.partitions import materialized_version, version_events
-from clip_assets.watch import REQUESTS_PER_TICK, Cursor, Decision, Look
+from clip_assets.orchestration.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
+from clip_assets.orchestration.instance import register
+from clip_assets.orchestration.library_tick import REQUESTS_PER_TICK, Cursor, Decision, Look
+from clip_assets.orchestration.partitions import materialized_version, version_events
 from clip_assets_tests import corpus
 from clip_assets_tests.platform import ASSETS, Platform, make_platform
 
@@ -158,11 +158,13 @@ def test_a_new_or_changed_video_s_data_version_is_observed(platform: Platform) -
 def test_a_library_that_was_registered_before_videos_were_filled_is_filled_tick_by_tick(platform: Platform) -> None:
     keys = [f"{name}.mp4" for name in "abcde"]
     video = dg.AssetKey("video")
-    with patch("clip_assets.watch.version_events", lambda key, version: version_events(key, version)[:1]):
+    with patch(
+        "clip_assets.orchestration.library_tick.version_events", lambda key, version: version_events(key, version)[:1]
+    ):
         daemon = steady(platform, *keys)
     assert platform.instance.get_materialized_partitions(video) == set()
     daemon.cursor = json.dumps({"state": Cursor.from_json(daemon.cursor).state, "hold": None})
-    with patch("clip_assets.watch.VIDEOS_PER_TICK", 3):
+    with patch("clip_assets.orchestration.library_tick.VIDEOS_PER_TICK", 3):
         assert batches(daemon.tick()) == []
         assert len(platform.instance.get_materialized_partitions(video)) == 3
         assert batches(daemon.tick()) == []
@@ -333,7 +335,7 @@ def test_a_video_that_cannot_be_opened_waits_and_is_named(platform: Platform) ->
             raise VideoUnreadableError(f"{path} can't be read: Permission denied.")
         return fingerprint(path)
 
-    with patch("clip_assets.watch.fingerprint", read):
+    with patch("clip_assets.orchestration.library_tick.fingerprint", read):
         decision = daemon.tick()
     assert batches(decision) == [["b.mp4"]]
     assert decision.message == f"1 new, waiting: {platform.videos / 'a.mp4'} can't be read: Permission denied."
@@ -395,7 +397,7 @@ def test_reading_ends_in_time_and_goes_on_in_the_next_tick(platform: Platform) -
     put(platform, "a.mp4", "b.mp4")
     daemon = Daemon(platform)
     daemon.tick()
-    with patch("clip_assets.watch.READING_SECONDS", -1.0):
+    with patch("clip_assets.orchestration.library_tick.READING_SECONDS", -1.0):
         decision = daemon.tick()
     assert (batches(decision), decision.message) == ([], "2 left to the next tick")
     assert batches(daemon.tick()) == [["a.mp4", "b.mp4"]]
@@ -536,7 +538,7 @@ def test_where_only_the_last_step_failed_nothing_is_left_to_the_others(platform:
             raise ResultMissingError("gone")
         return matching.match_texts(*arguments)
 
-    with patch("clip_assets.assets.text_match.match_texts", match):
+    with patch("clip_assets.orchestration.assets.text_match.match_texts", match):
         platform.materialize(*batch)
     assert materialized(platform, "text_match") == GOOD
     assert asked(split(platform)) == [(["b.mp4"], ["text_match"])]
@@ -566,12 +568,12 @@ def test_what_a_tick_has_no_requests_left_for_is_taken_up_by_the_next(platform: 
     platform.materialize("a.mp4", "b.mp4", assets=["frame_indices"])
     platform.materialize("b.mp4", "c.mp4", assets=ASSETS[:2])
     splitter = Splitter(platform)
-    with patch("clip_assets.failed_batches.REQUESTS_PER_TICK", 1):
+    with patch("clip_assets.orchestration.failed_batches.REQUESTS_PER_TICK", 1):
         ticks = [asked(splitter.tick()) for _ in range(2)]
     assert ticks == [[(["c.mp4"], ["clip_features"]), (["b.mp4"], ASSETS[:2])], []]
     platform.materialize("d.mp4", "e.mp4", assets=["text_match"])
     platform.materialize("b.mp4", "c.mp4", assets=["clip_features"])
-    with patch("clip_assets.failed_batches.REQUESTS_PER_TICK", 1):
+    with patch("clip_assets.orchestration.failed_batches.REQUESTS_PER_TICK", 1):
         first, second, third = (asked(splitter.tick()) for _ in range(3))
     assert [keys for keys, _ in first] == [["d.mp4"], ["e.mp4"]]
     assert [keys for keys, _ in second] == [["b.mp4"]]

@@ -13,8 +13,8 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
 from clip_assets.definitions import build_definitions
-from clip_assets.partitions import partition_tags, version_events
-from clip_assets.states import video_states
+from clip_assets.orchestration.partitions import partition_tags, version_events
+from clip_assets.results.states import video_states
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_resnet, random_vit
 from clip_assets_tests.platform import ASSETS, Platform, make_platform
@@ -151,7 +151,9 @@ def test_a_library_that_was_only_observed_is_filled_when_it_is_observed_again(tm
         platform.change(pictures="off")
         for key in EVERY:
             corpus.single_frame(platform.videos / key)
-        with patch("clip_assets.instance.version_events", lambda key, version: version_events(key, version)[:1]):
+        with patch(
+            "clip_assets.orchestration.instance.version_events", lambda key, version: version_events(key, version)[:1]
+        ):
             platform.add(*EVERY)
         assert platform.materialize(SINGLE).success
         assert platform.materialize(*BATCH).success
@@ -178,8 +180,8 @@ def test_an_upstream_partition_that_was_made_again_unchanged_costs_no_computing_
     assert platform.materialize(BATCH[1], assets=["clip_features"]).success
     platform.as_new()
     with (
-        patch("clip_assets.core.decoding.decode", side_effect=AssertionError("decoded")),
-        patch("clip_assets.resources.load_model", side_effect=AssertionError("loaded")),
+        patch("clip_assets.core.pipeline.decoding.decode", side_effect=AssertionError("decoded")),
+        patch("clip_assets.orchestration.resources.load_model", side_effect=AssertionError("loaded")),
     ):
         assert platform.materialize(BATCH[1], assets=["shots", "text_match"]).success
     assert stale(platform) == NOTHING
@@ -188,9 +190,9 @@ def test_an_upstream_partition_that_was_made_again_unchanged_costs_no_computing_
 def test_changing_only_the_sentences_decodes_no_video_and_encodes_no_frame(platform: Platform) -> None:
     platform.change(pred_texts=["one", "two", "three"])
     with (
-        patch("clip_assets.core.decoding.decode") as decode,
-        patch("clip_assets.resources.VideoLibrary.probe") as probe,
-        patch("clip_assets.core.model.ClipModel.encode_images") as encode,
+        patch("clip_assets.core.pipeline.decoding.decode") as decode,
+        patch("clip_assets.orchestration.resources.VideoLibrary.probe") as probe,
+        patch("clip_assets.core.model.clip_model.ClipModel.encode_images") as encode,
     ):
         assert platform.materialize(SINGLE).success
         assert platform.materialize(*BATCH).success

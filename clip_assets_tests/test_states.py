@@ -11,10 +11,10 @@ from unittest.mock import patch
 import dagster as dg
 import pytest
 
-from clip_assets import states as states_module
 from clip_assets.core.errors import LibraryUnreadableError
-from clip_assets.instance import failures
-from clip_assets.states import AssetState, VideoStatus, video_states
+from clip_assets.orchestration.instance import failures
+from clip_assets.results import states as states_module
+from clip_assets.results.states import AssetState, VideoStatus, video_states
 from clip_assets_tests import corpus
 from clip_assets_tests.checkpoints import random_vit
 from clip_assets_tests.platform import ASSETS, Platform, make_platform
@@ -163,7 +163,7 @@ def test_a_broken_video_has_failed_and_the_others_of_its_batch_have_not(platform
 
 
 def test_a_failure_that_an_earlier_version_recorded_is_read_and_tried_again(platform: Platform) -> None:
-    with patch("clip_assets.failures._ATTEMPT", "of_an_earlier_version"):
+    with patch("clip_assets.orchestration.failures._ATTEMPT", "of_an_earlier_version"):
         platform.materialize("b.mp4")
     assert videos(platform)["b.mp4"].reason.startswith(str(platform.videos / "b.mp4"))
     assert "b.mp4" in wanted(platform)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from clip_assets.cli.status import NAMED, Asked, as_json, report, show
+from clip_assets.results.staleness import in_words
+from clip_assets.results.states import AssetState, State, VideoStatus
 from clip_assets.settings import Settings
-from clip_assets.staleness import in_words
-from clip_assets.states import AssetState, State, VideoStatus
-from clip_assets.status import NAMED, Asked, as_json, report, show
 from clip_assets_tests.platform import ASSETS
 
 DONE, MISSING, GONE = AssetState("done"), AssetState("missing"), AssetState("gone")

@@ -11,13 +11,13 @@ from heapq import nlargest
 from typing import TYPE_CHECKING, Literal, overload
 
 from clip_assets.browse.refreshed import Refreshed
+from clip_assets.core.digests import digest
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError
-from clip_assets.core.identity import digest
-from clip_assets.summaries import FeatureSummary, FrameSummary
+from clip_assets.results.summaries import FeatureSummary, FrameSummary
 
 if TYPE_CHECKING:
-    from clip_assets.core.manifest import Manifest
     from clip_assets.core.store import Store
+    from clip_assets.core.store.manifest import Manifest
 
 State = Literal["done", "failed", "stale", "waiting", "gone", "stored"]
 """``waiting``: not everything is computed; ``gone``: its file isn't in the library; ``stored``: something is, and

@@ -13,18 +13,18 @@ import numpy as np
 
 from clip_assets.browse.holdings import FEATURES
 from clip_assets.core.errors import ResultMissingError, VideoUnreadableError
-from clip_assets.core.library import path_for
+from clip_assets.core.library.listing import path_for
+from clip_assets.core.library.regular_files import check_is_file
 from clip_assets.core.pictures.kept import kept_picture
 from clip_assets.core.pictures.sheets import thumbnails
-from clip_assets.core.regular_files import check_is_file
 from clip_assets.core.video import probe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from clip_assets.core.manifest import Manifest
     from clip_assets.core.records import VideoProbe
     from clip_assets.core.store import Store
+    from clip_assets.core.store.manifest import Manifest
 
 SIDE = 640
 """Pixels of the longer side of a decoded picture, at most."""

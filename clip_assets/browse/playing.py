@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clip_assets.browse.holdings import FEATURES
-from clip_assets.core.clips import cut
+from clip_assets.core.digests import digest
 from clip_assets.core.errors import ResultMissingError, VideoUnreadableError
-from clip_assets.core.identity import digest
-from clip_assets.core.library import path_for
-from clip_assets.core.regular_files import why_no_file
+from clip_assets.core.library.listing import path_for
+from clip_assets.core.library.regular_files import why_no_file
+from clip_assets.core.video.clips import cut
 
 if TYPE_CHECKING:
     from clip_assets.core.store import Store

@@ -15,7 +15,7 @@ from clip_assets.browse.charts import across, area
 from clip_assets.browse.holdings import FRAMES
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError
 from clip_assets.core.search.queries import Place
-from clip_assets.summaries import FrameSummary, MatchSummary
+from clip_assets.results.summaries import FrameSummary, MatchSummary
 
 if TYPE_CHECKING:
     from clip_assets.answers import Moment, Scores

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clip_assets.core.digests import digest
 from clip_assets.core.errors import MatchingError
-from clip_assets.core.identity import digest
 from clip_assets.core.records import TextMatch
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clip_assets.advice import EXTRACT, explain
-from clip_assets.core.bf16_advice import Bf16Advice
-from clip_assets.core.decoding import VideoJob
 from clip_assets.core.errors import ClipAssetsError
-from clip_assets.core.model import load_model
-from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
+from clip_assets.core.model.bf16_advice import Bf16Advice
+from clip_assets.core.model.clip_model import load_model
+from clip_assets.core.pipeline.decoding import VideoJob
+from clip_assets.core.pipeline.features import Extracted, ExtractionFailed, extract_features
 from clip_assets.core.sampling import SAMPLING_VERSION, sample
 from clip_assets.core.video import probe
 from clip_assets.default_texts import default_texts
@@ -30,7 +30,7 @@ from clip_assets.progress_bar import ProgressBar
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from clip_assets.core.model import ClipModel
+    from clip_assets.core.model.clip_model import ClipModel
     from clip_assets.core.records import ClipFeatures, FrameIndices, VideoProbe
     from clip_assets.extract.inputs import Video
     from clip_assets.extract.options import Request

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.core.library import VIDEO_EXTENSIONS, list_videos, others_in_words
+from clip_assets.core.library.listing import VIDEO_EXTENSIONS, list_videos, others_in_words
 
 
 @dataclass(frozen=True)

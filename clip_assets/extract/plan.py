@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clip_assets.core.devices import resolve_devices, resolve_precision
 from clip_assets.core.errors import ClipAssetsError, LibraryError, SettingsError, VideoUnreadableError
-from clip_assets.core.library import fingerprint
-from clip_assets.core.regular_files import check_is_file
+from clip_assets.core.library.listing import fingerprint
+from clip_assets.core.library.regular_files import check_is_file
+from clip_assets.core.model.devices import resolve_devices, resolve_precision
+from clip_assets.core.model.weights import model_sha256
 from clip_assets.core.sampling import SAMPLING_VERSION, sample
 from clip_assets.core.video import probe
-from clip_assets.core.weights import model_sha256
 from clip_assets.extract.files import ResultFiles, Standing, check_names, read_arrays, result_files, standing
 from clip_assets.extract.inputs import Video, collect_inputs
 from clip_assets.extract.interrupts import interrupts_deferred
@@ -24,7 +24,7 @@ from clip_assets.extract.options import Request
 from clip_assets.parameters import encoding_parameters, feature_parameters, frame_parameters, model_parameters
 
 if TYPE_CHECKING:
-    from clip_assets.core.model import Precision
+    from clip_assets.core.model.clip_model import Precision
     from clip_assets.settings import Settings
 
 

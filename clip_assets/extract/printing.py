@@ -17,7 +17,7 @@ from clip_assets.extract.options import PredFormat
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from clip_assets.core.model import ClipModel
+    from clip_assets.core.model.clip_model import ClipModel
     from clip_assets.core.records import TextMatch
     from clip_assets.extract.inputs import Video
 

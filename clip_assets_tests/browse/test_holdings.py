@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from clip_assets.browse.command import as_shown
 from clip_assets.browse.holdings import Holdings, Video, Videos, VideoState
 from clip_assets.browse.refreshed import Refreshed
+from clip_assets.cli.browse import as_shown
 from clip_assets.core.errors import StoreError
 from clip_assets.core.store import Store
-from clip_assets.states import AssetState, VideoStatus
+from clip_assets.results.states import AssetState, VideoStatus
 
 DONE, MISSING = AssetState("done"), AssetState("missing")
 FAILED, STALE = AssetState("failed", "it is cut off"), AssetState("stale", "the video has changed")

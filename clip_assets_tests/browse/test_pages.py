@@ -15,8 +15,8 @@ from PIL import Image
 
 from clip_assets.browse.app import create_app
 from clip_assets.browse.holdings import VideoState
-from clip_assets.core.clips import cut
 from clip_assets.core.video import probe
+from clip_assets.core.video.clips import cut
 from clip_assets.demo.shapes import Shape, draw, plain
 from clip_assets.settings import Settings
 from clip_assets_tests.browse.client import Client

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reaso
 
 FAULTS = """
 import resource, threading
-from clip_assets.core.allocator import keep_freed_memory
+from clip_assets.core.pipeline.allocator import keep_freed_memory
 
 def faults():
     began = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clip_assets.core import bf16_advice, kernels
-from clip_assets.core.bf16_advice import Bf16Advice
-from clip_assets.core.model import ClipModel, load_model
+from clip_assets.core.model import bf16_advice, kernels
+from clip_assets.core.model.bf16_advice import Bf16Advice
+from clip_assets.core.model.clip_model import ClipModel, load_model
 from clip_assets_tests.checkpoints import random_resnet, random_vit
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clip_assets.core.changes import (
+from clip_assets.core.library.changes import (
     AGREEING_TICKS,
     Hold,
     KnownVideo,
@@ -18,7 +18,7 @@ from clip_assets.core.changes import (
     partition_changes,
     settled_videos,
 )
-from clip_assets.core.library import Listing, Unlisted, VideoFile
+from clip_assets.core.library.listing import Listing, Unlisted, VideoFile
 
 ROOT = Path("library")
 KEYS = st.sampled_from([f"{folder}{name}.mp4" for folder in ("", "a/", "a/b/") for name in "pqrs"])

@@ -7,8 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from clip_assets.core.clips import cut
 from clip_assets.core.video import decode, probe
+from clip_assets.core.video.clips import cut
 
 BT709, BT601 = 1, 6
 RED = (200, 40, 30)

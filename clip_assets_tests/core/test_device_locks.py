@@ -3,7 +3,7 @@
 import multiprocessing
 from multiprocessing.connection import Connection
 
-from clip_assets.core.device_locks import held_alone
+from clip_assets.core.model.device_locks import held_alone
 
 
 def _hold(device: str, told: Connection) -> None:

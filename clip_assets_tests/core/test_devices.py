@@ -8,9 +8,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from clip_assets.core import devices
-from clip_assets.core.devices import default_batch_size, expected_precision, resolve_devices, resolve_precision
 from clip_assets.core.errors import DeviceError
+from clip_assets.core.model import devices
+from clip_assets.core.model.devices import default_batch_size, expected_precision, resolve_devices, resolve_precision
 
 
 @pytest.fixture

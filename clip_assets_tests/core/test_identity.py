@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clip_assets.core.identity import digest
+from clip_assets.core.digests import digest
 
 
 def test_the_order_of_keys_does_not_matter() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from clip_assets.core import kernels as kernels_module
-from clip_assets.core.kernels import Kernels, fastest_kernels, onednn_kernels, times_as_fast
+from clip_assets.core.model import kernels as kernels_module
+from clip_assets.core.model.kernels import Kernels, fastest_kernels, onednn_kernels, times_as_fast
 from clip_assets_tests.checkpoints import random_network
 
 SHAPES = {

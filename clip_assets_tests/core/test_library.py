@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clip_assets.core import library
 from clip_assets.core.errors import LibraryUnreadableError, OutsideLibraryError, PartitionKeyError, VideoUnreadableError
-from clip_assets.core.library import (
+from clip_assets.core.library import listing as library
+from clip_assets.core.library.listing import (
     FINGERPRINT_BYTES,
     MAX_KEY_BYTES,
     VIDEO_EXTENSIONS,

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clip_assets.core.changes import KnownVideo, Sighting
-from clip_assets.core.library_state import LibraryState, LibraryStates
+from clip_assets.core.library.changes import KnownVideo, Sighting
+from clip_assets.core.library.state import LibraryState, LibraryStates
 
 STATE = LibraryState({"a/ü.mp4": KnownVideo(3, 1_700_000_000_123_456_789, "f" * 64)}, {"b.mp4": Sighting(1, 2, 3.25)})
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from clip_assets.core.manifest import Manifest, SourceStat, StoredArray, StoredFile, StoredPicture
+from clip_assets.core.store.manifest import Manifest, SourceStat, StoredArray, StoredFile, StoredPicture
 
 MANIFEST = Manifest(
     asset="clip_features",

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from clip_assets.core import model as model_module
 from clip_assets.core.errors import ModelError, TextError
-from clip_assets.core.model import load_model
-from clip_assets.core.preprocess import Preprocess
+from clip_assets.core.model import clip_model as model_module
+from clip_assets.core.model.clip_model import load_model
+from clip_assets.core.model.preprocess import Preprocess
 from clip_assets_tests.checkpoints import random_network, random_resnet, random_vit
 
 TEXTS = ["a dog", "", "a photo of a man lifting weights", "Ein Hund läuft! 123", "a " * 75]
@@ -209,5 +209,5 @@ def test_unknown_precision_lists_the_known_ones(tmp_path):
 
 
 def test_importing_the_module_imports_no_torch():
-    code = "import sys, clip_assets.core.model, clip_assets.core.preprocess; assert 'torch' not in sys.modules"
+    code = "import sys, clip_assets.core.model.clip_model, clip_assets.core.model.preprocess; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

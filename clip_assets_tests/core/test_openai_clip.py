@@ -11,9 +11,9 @@ import clip
 import pytest
 import torch
 
-from clip_assets.core import openai_clip
 from clip_assets.core.errors import ModelError, TextError
-from clip_assets.core.openai_clip import build_network, tokenize
+from clip_assets.core.model import openai_clip
+from clip_assets.core.model.openai_clip import build_network, tokenize
 
 VIT_L_14 = {
     "embed_dim": 768, "image_resolution": 224, "vision_layers": 24, "vision_width": 1024, "vision_patch_size": 14,
@@ -57,7 +57,7 @@ def test_no_weight_is_drawn() -> None:
 def test_neither_torchvision_nor_the_compiler_is_imported_to_encode() -> None:
     code = """
 import sys, pathlib, torch
-from clip_assets.core.model import load_model
+from clip_assets.core.model.clip_model import load_model
 model = load_model("demo", weights_folder=pathlib.Path())
 model.encode_texts(["a red circle"])
 model.encode_images(torch.zeros(1, 3, model.input_resolution, model.input_resolution))

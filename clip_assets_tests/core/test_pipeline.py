@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 import torch
 
-from clip_assets.core import decoding, pipeline
-from clip_assets.core.decoding import VIDEOS_AHEAD, DecodingThreads, PipelineOptions, Prepared, VideoJob
 from clip_assets.core.errors import SamplingError, VideoDamagedError, VideoUnreadableError
-from clip_assets.core.model import ClipModel, load_model
-from clip_assets.core.pipeline import Extracted, ExtractionFailed, extract_features
-from clip_assets.core.preprocess import Preprocess
+from clip_assets.core.model.clip_model import ClipModel, load_model
+from clip_assets.core.model.preprocess import Preprocess
+from clip_assets.core.pipeline import decoding
+from clip_assets.core.pipeline import features as pipeline
+from clip_assets.core.pipeline.decoding import VIDEOS_AHEAD, DecodingThreads, PipelineOptions, Prepared, VideoJob
+from clip_assets.core.pipeline.features import Extracted, ExtractionFailed, extract_features
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import decode, probe

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from clip_assets.core.model import load_model
-from clip_assets.core.preprocess import Preprocess, resized_size
+from clip_assets.core.model.clip_model import load_model
+from clip_assets.core.model.preprocess import Preprocess, resized_size
 from clip_assets_tests.checkpoints import random_vit
 from clip_assets_tests.photograph import photograph
 

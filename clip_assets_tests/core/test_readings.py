@@ -11,9 +11,9 @@ from unittest.mock import Mock, patch
 
 import pytest
 
-from clip_assets.core import readings
 from clip_assets.core.errors import VideoUnreadableError
-from clip_assets.core.readings import Readings
+from clip_assets.core.video import readings
+from clip_assets.core.video.readings import Readings
 from clip_assets_tests import corpus
 
 READ = pytest.mark.parametrize("name", ["fingerprint", "probe"])

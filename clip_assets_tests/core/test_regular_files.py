@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from clip_assets.core.errors import VideoUnreadableError
-from clip_assets.core.library import Unlisted, fingerprint, list_videos
-from clip_assets.core.regular_files import why_no_file
+from clip_assets.core.library.listing import Unlisted, fingerprint, list_videos
+from clip_assets.core.library.regular_files import why_no_file
 from clip_assets.core.video import probe
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no named pipes")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from clip_assets.core.preprocess import Preprocess, centred, resized_size
-from clip_assets.core.staging import CpuStaging, GpuStaging, Staging, source_of
+from clip_assets.core.model.preprocess import Preprocess, centred, resized_size
+from clip_assets.core.pipeline.staging import CpuStaging, GpuStaging, Staging, source_of
 from clip_assets_tests.photograph import photograph
 
 device = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)])

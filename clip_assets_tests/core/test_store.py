@@ -16,7 +16,7 @@ from upath import UPath
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
 from clip_assets.core.pictures import Picture
 from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
-from clip_assets.core.store import TRASH, Store
+from clip_assets.core.store.store import TRASH, Store
 
 ASSET = "clip_features"
 KEY = "sports/lifting.mp4"

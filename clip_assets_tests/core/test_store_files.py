@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from clip_assets.core import store_files
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError, StoreError
 from clip_assets.core.records import ClipFeatures
-from clip_assets.core.store import TRASH, Store
+from clip_assets.core.store import files as store_files
+from clip_assets.core.store.store import TRASH, Store
 
 ASSET = "clip_features"
 KEY = "sports/lifting.mp4"

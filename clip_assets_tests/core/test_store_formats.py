@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from clip_assets.core.errors import ResultCorruptError, StoreError
-from clip_assets.core.manifest import StoredArray
-from clip_assets.core.store_formats import decode_fields, encode_record, load_pickle
+from clip_assets.core.store.formats import decode_fields, encode_record, load_pickle
+from clip_assets.core.store.manifest import StoredArray
 
 FORMATS = ["numpy", "pickle"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clip_assets.core.store_keys import escape_key
+from clip_assets.core.store.keys import escape_key
 
 AWKWARD = st.sampled_from(
     [

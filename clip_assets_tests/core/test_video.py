@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clip_assets.core import video, video_pyav
 from clip_assets.core.errors import SettingsError, VideoDamagedError, VideoUnreadableError
 from clip_assets.core.video import decode, probe
-from clip_assets.core.video_run import Run
+from clip_assets.core.video import frames as video
+from clip_assets.core.video import pyav_decoder as video_pyav
+from clip_assets.core.video.run import Run
 from clip_assets_tests import corpus, corpus_shown, corpus_times
 from clip_assets_tests.core.test_video_container import is_open
 from clip_assets_tests.corpus import Clip, read_number

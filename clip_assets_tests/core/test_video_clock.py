@@ -14,7 +14,7 @@ import pytest
 from clip_assets.core.records import VideoProbe
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import probe
-from clip_assets.core.video_clock import CLOCK_MAY_JUMP, Clock
+from clip_assets.core.video.clock import CLOCK_MAY_JUMP, Clock
 from clip_assets_tests import corpus_times
 from clip_assets_tests.corpus import VP9, X264, X264_B_FRAMES, Recipe, write
 from clip_assets_tests.corpus_times import MPEG2, counted_through, flagged, joined

@@ -12,7 +12,7 @@ import pytest
 
 from clip_assets.core.errors import VideoTimeoutError, VideoUnreadableError
 from clip_assets.core.video import check_is_video, probe
-from clip_assets.core.video_container import open_video, packets_of
+from clip_assets.core.video.container import open_video, packets_of
 from clip_assets_tests import corpus
 from clip_assets_tests.corpus import Clip
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip_assets.core.containers.matroska import ebml_size, matroska_account
 from clip_assets.core.errors import VideoDamagedError
 from clip_assets.core.video import decode, probe
+from clip_assets.core.video.containers.matroska import ebml_size, matroska_account
 from clip_assets_tests import corpus, corpus_fields
 from clip_assets_tests import corpus_containers as containers
 from clip_assets_tests.corpus import Clip, Recipe, read_number

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clip_assets.core import video_decord
 from clip_assets.core.errors import DecoderFailedError, DecoderRefusedError, VideoTimeoutError
 from clip_assets.core.video import decode, probe
+from clip_assets.core.video import decord_decoder as video_decord
 from clip_assets_tests import corpus
 from clip_assets_tests.corpus import Clip
 
@@ -187,7 +187,7 @@ PARENT = """
 import subprocess, sys
 from pathlib import Path
 import numpy as np
-from clip_assets.core import video_decord
+from clip_assets.core.video import decord_decoder as video_decord
 from clip_assets.core.video import decode
 
 class Announced(subprocess.Popen):

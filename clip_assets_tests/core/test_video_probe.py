@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from clip_assets.core.video import probe
-from clip_assets.core.video_ticks import ascending
+from clip_assets.core.video.ticks import ascending
 from clip_assets_tests import corpus
 
 

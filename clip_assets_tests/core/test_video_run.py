@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clip_assets.core.video_container import decode_packet, open_video, packets_of
-from clip_assets.core.video_nal import NalFormat
-from clip_assets.core.video_run import PacketReader, Run, plan_runs
+from clip_assets.core.video.container import decode_packet, open_video, packets_of
+from clip_assets.core.video.nal import NalFormat
+from clip_assets.core.video.run import PacketReader, Run, plan_runs
 from clip_assets_tests import corpus
 from clip_assets_tests.corpus import Clip
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from clip_assets.core.errors import DecoderRefusedError, VideoUnreadableError
+from clip_assets.core.model.preprocess import Preprocess
 from clip_assets.core.pictures.sheets import thumbnails
-from clip_assets.core.preprocess import Preprocess
 from clip_assets.core.video import decode, probe
 from clip_assets_tests import corpus, corpus_shown
 from clip_assets_tests.corpus import Clip

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from clip_assets.core.video_ticks import ascending, divided
+from clip_assets.core.video.ticks import ascending, divided
 
 ROUNDING: dict[str, Callable[[Fraction], int]] = {
     "to even": round,

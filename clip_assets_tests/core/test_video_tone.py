@@ -10,7 +10,7 @@ import pytest
 
 from clip_assets.core.errors import DecoderRefusedError
 from clip_assets.core.video import decode, probe
-from clip_assets.core.video_tone import KNEE, hlg_scene_light, pq_luminance, sdr_signal, tone_map
+from clip_assets.core.video.tone import KNEE, hlg_scene_light, pq_luminance, sdr_signal, tone_map
 from clip_assets_tests import corpus, corpus_shown
 
 # Name -> transfer function, and how else the file is written.

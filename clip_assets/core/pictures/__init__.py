@@ -10,7 +10,7 @@ import base64
 from dataclasses import dataclass
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.core.manifest import PICTURE_SUFFIXES, is_picture_name
+from clip_assets.core.store.manifest import PICTURE_SUFFIXES, is_picture_name
 
 _MEDIA_TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
 

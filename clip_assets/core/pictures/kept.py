@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from clip_assets.core.manifest import Manifest
     from clip_assets.core.store import Store
+    from clip_assets.core.store.manifest import Manifest
 
 KEPT_FRAMES = 256
 """The most frames of a video of which a picture is kept."""

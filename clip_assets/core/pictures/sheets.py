@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from clip_assets.core.errors import VideoDamagedError
 from clip_assets.core.pictures import MAX_PICTURE_BYTES
-from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS, OnDamage, decode
+from clip_assets.core.video.frames import DEFAULT_TIMEOUT_SECONDS, OnDamage, decode
 
 if TYPE_CHECKING:
     import numpy as np

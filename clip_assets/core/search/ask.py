@@ -15,10 +15,10 @@ from clip_assets.core.shots import row_edges
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from clip_assets.core.manifest import Manifest
     from clip_assets.core.search.index import IndexedVideo
     from clip_assets.core.search.upkeep import Upkeep
     from clip_assets.core.store import Store
+    from clip_assets.core.store.manifest import Manifest
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from clip_assets.core.model import ClipModel
+    from clip_assets.core.model.clip_model import ClipModel
     from clip_assets.core.search.texts import TextCache
 
 MAX_PIXELS = 100_000_000
@@ -63,7 +63,7 @@ class QueryEncoder:
             QueryError: It can't be read, or is too large.
             ModelError: The model's weights can't be had.
         """
-        from clip_assets.core.preprocess import Preprocess
+        from clip_assets.core.model.preprocess import Preprocess
 
         pixels = read_picture(picture)
         model = self.model()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
-from clip_assets.core.library import path_for
+from clip_assets.core.library.listing import path_for
 from clip_assets.core.pictures.kept import kept_picture
 from clip_assets.core.pictures.sheets import thumbnails
 from clip_assets.core.search.ask import StoredRows

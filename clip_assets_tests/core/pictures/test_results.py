@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip_assets.core.decoding import PipelineOptions, VideoJob
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.matching import match_texts
-from clip_assets.core.model import load_model
+from clip_assets.core.model.clip_model import load_model
 from clip_assets.core.pictures import MAX_PICTURE_BYTES, Picture
 from clip_assets.core.pictures.kept import kept_frames, kept_sheet
 from clip_assets.core.pictures.plots import COLOURS, similarity_plot
@@ -24,7 +23,8 @@ from clip_assets.core.pictures.results import (
     similarity_over_time,
 )
 from clip_assets.core.pictures.sheets import contact_sheet, thumbnails
-from clip_assets.core.pipeline import Extracted, extract_features
+from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
+from clip_assets.core.pipeline.features import Extracted, extract_features
 from clip_assets.core.records import ClipFeatures, TextMatch
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import probe

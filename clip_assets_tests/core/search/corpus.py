@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from clip_assets.core.identity import digest
-from clip_assets.core.library import fingerprint
+from clip_assets.core.digests import digest
+from clip_assets.core.library.listing import fingerprint
 from clip_assets.core.records import ClipFeatures
 from clip_assets.core.search.ask import StoredRows, ask
 from clip_assets.core.search.cache import ShotCache

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clip_assets.core.digests import digest
 from clip_assets.core.errors import StoreError
-from clip_assets.core.identity import digest
 from clip_assets.core.records import Shots
 from clip_assets.core.search import cache as cache_module
 from clip_assets.core.search import upkeep as upkeep_module

@@ -1,0 +1,116 @@
+"""``clip-assets remove``: videos that are no partitions any more, as after they left a watched folder."""
+
+import difflib
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from clip_assets.core.errors import LibraryError, SettingsError
+from clip_assets.core.library.listing import check_listable, file_signature, is_gone, list_videos
+from clip_assets.core.records import RECORD_TYPES
+from clip_assets.core.store import Store
+from clip_assets.orchestration.instance import held_keys, open_instance, registered
+from clip_assets.orchestration.named import Named, registered_keys
+from clip_assets.orchestration.partitions import videos_partitions
+from clip_assets.project import load_settings
+from clip_assets.settings import Settings
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The arguments of ``remove``."""
+    parser.add_argument(
+        "named",
+        nargs="*",
+        type=Named.parse,
+        metavar="KEY | FOLDER",
+        help="registered videos; a folder: all below it; after --, also names that begin with -",
+    )
+    parser.add_argument("--gone", action="store_true", help="those whose file isn't in the library")
+    parser.add_argument(
+        "--results", choices=["keep", "trash"], help="what becomes of what is stored (default: CLIP_ASSETS_REMOVED)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: Namespace) -> int:
+    """Forget videos; 1 if a run holds one, which stays."""
+    settings = load_settings()
+    results = arguments.results or settings.removed
+    with open_instance() as instance:
+        keys = chosen_keys(settings, arguments.named, registered(instance), gone=arguments.gone)
+        held = held_keys(instance, registered(instance)).intersection(keys)
+        free = [key for key in keys if key not in held]
+        for line in forget(instance, settings, free, results):
+            sys.stdout.write(f"{line}\n")
+    for key in sorted(held):
+        sys.stderr.write(f"clip-assets: {key} stays: a run holds it. Cancel the run, or wait until it has ended.\n")
+    return 1 if held else 0
+
+
+def chosen_keys(settings: Settings, named: Sequence[Named], order: Sequence[str], *, gone: bool) -> list[str]:
+    """The partition keys that are meant, in order of registration.
+
+    Args:
+        settings: The deployment's.
+        named: Keys and folders.
+        order: The registered keys.
+        gone: Of these only those whose file isn't there; of all, where none are named.
+
+    Raises:
+        SettingsError: Nothing is named.
+        LibraryError: A name is that of no registered video; or all are gone, and the library is empty.
+    """
+    if not named and not gone:
+        raise SettingsError("Name videos or folders to remove, or --gone for all whose file isn't there.")
+    chosen: set[str] = set()
+    for name in named:
+        found = registered_keys(settings.videos, name, order)
+        if not found:
+            near = difflib.get_close_matches(name.text, order, n=1)
+            guess = f" Did you mean {near[0]!r}?" if near else ""
+            raise LibraryError(f"No registered video is, or lies below, {name.text!r}.{guess}")
+        chosen.update(found)
+    keys = [key for key in order if key in chosen or not named]
+    if not gone:
+        return keys
+    check_listable(settings.videos)
+    keys = [key for key in keys if is_gone(settings.videos, key)]
+    if keys and not list_videos(settings.videos).videos:
+        raise LibraryError(
+            f"There is no video at all in {settings.videos}: is a disk unmounted? Nothing is removed. "
+            "Name the videos or folders to remove them all the same."
+        )
+    return keys
+
+
+def forget(instance: dg.DagsterInstance, settings: Settings, keys: Sequence[str], results: str) -> Iterator[str]:
+    """Unregister videos; a line for each, then what is to be known.
+
+    Args:
+        instance: Where they are registered.
+        settings: The deployment's.
+        keys: Their partition keys.
+        results: ``keep`` what is stored of them, or move it to ``trash``.
+
+    Raises:
+        StoreError: Results can't be moved; their video stays registered.
+    """
+    store = Store(settings.output)
+    present = [key for key in keys if file_signature(settings.videos, key) is not None]
+    for key in keys:
+        if results == "trash":
+            for asset in RECORD_TYPES:
+                store.move_to_trash(asset, key)
+        instance.delete_dynamic_partition(str(videos_partitions.name), key)
+        yield f"removed {key}"
+    if not keys:
+        yield "Nothing to remove."
+        return
+    yield f"Results are {'kept in' if results == 'keep' else 'in trash/ below'} {settings.output}."
+    if present:
+        yield (
+            f"{len(present)} of them {'is' if len(present) == 1 else 'are'} still in the library: a watched folder, "
+            "clip-assets add and clip-assets run take them again. Move the files away to be rid of them."
+        )

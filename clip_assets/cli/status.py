@@ -1,0 +1,218 @@
+"""``clip-assets status``: the state of each video, what needs doing first, and the command that does it."""
+
+import json
+import shlex
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from clip_assets.orchestration.named import Named, registered_keys
+from clip_assets.results.states import State, VideoStatus
+from clip_assets.results.summaries import FeatureSummary
+from clip_assets.settings import Settings
+
+NAMED = 10
+"""Videos of a state that are named where nobody asked for that state."""
+
+_STYLES: Mapping[State, str] = {"failed": "bold red", "stale": "bold yellow", "missing": "bold", "gone": "bold"}
+"""The states that need attention, in order, and how a terminal shows each; the word says it too."""
+
+_MEANING: Mapping[State, str] = {
+    "stale": ": what is stored isn't what the settings ask for",
+    "missing": ": not computed yet",
+    "gone": ": no such file in the library; forget them with clip-assets remove --gone",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be told.
+
+    Attributes:
+        states: The states whose videos are all named; with none, some of each are.
+        under: The folder of the library that is looked at; empty for all.
+    """
+
+    states: Sequence[State] = ()
+    under: str = ""
+
+    def option(self) -> str:
+        """The folder as an option of another command."""
+        return f" --under={shlex.quote(self.under)}" if self.under else ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the report.
+
+    Attributes:
+        text: Its words.
+        indent: Columns to the left of it, also where it is folded.
+        style: As rich writes it.
+    """
+
+    text: str
+    indent: int = 0
+    style: str = ""
+
+
+@dataclass
+class _Group:
+    """Videos of one state for the same reason."""
+
+    reason: str
+    keys: list[str] = field(default_factory=list)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The arguments of ``status``."""
+    for state in _STYLES:
+        parser.add_argument(
+            f"--{state}", dest="states", action="append_const", const=state, help=f"name all videos that are {state}"
+        )
+    parser.add_argument("--under", type=Named.parse, metavar="DIR", help="only videos below this folder of the library")
+    parser.add_argument("--json", action="store_true", help="one object a video, for programs (see docs/status.md)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: Namespace) -> int:
+    """Tell the states of the project's videos."""
+    from clip_assets.core.library.listing import list_videos
+    from clip_assets.orchestration.instance import failures, open_instance, registered
+    from clip_assets.project import load_settings
+    from clip_assets.results.states import video_states
+
+    settings = load_settings()
+    asked = Asked(tuple(arguments.states or ()), arguments.under.text if arguments.under else "")
+    with open_instance() as instance:
+        order = registered(instance)
+        keys = registered_keys(settings.videos, arguments.under, order) if arguments.under else order
+        videos = video_states(settings, keys, failures(instance) if keys else {})
+        console = Console()
+        if arguments.json:
+            for video in videos:
+                if not asked.states or video.state in asked.states:
+                    console.file.write(f"{json.dumps(as_json(video), ensure_ascii=False)}\n")
+        else:
+            listed = [video.key for video in list_videos(settings.videos, set(order)).videos]
+            there = registered_keys(settings.videos, arguments.under, listed) if arguments.under else listed
+            show(report(settings, list(videos), asked, len(set(there) - set(order))), console)
+    return 0
+
+
+def show(lines: Iterable[Line], console: Console) -> None:
+    """Print lines: folded at the terminal's width with their indent; anywhere else as they are."""
+    for line in lines:
+        if console.is_terminal and line.text:
+            console.print(Padding(Text(line.text, line.style, overflow="fold"), (0, 0, 0, line.indent), expand=False))
+        else:
+            console.file.write(f"{' ' * line.indent}{line.text}\n")
+
+
+def as_json(video: VideoStatus) -> dict[str, Any]:
+    """What ``--json`` says of a video; the page on ``status`` documents it."""
+    features = video.assets["clip_features"].manifest
+    return {
+        "key": video.key,
+        "state": video.state,
+        "reason": video.reason,
+        "is_wanted": video.is_wanted,
+        "frames": FeatureSummary.read(features.summary).frames if features else None,
+        "model": features.parameters.get("model_name") if features else None,
+        "assets": {
+            name: {
+                "state": asset.state,
+                "reason": asset.reason,
+                "created": asset.manifest.created if asset.manifest else None,
+            }
+            for name, asset in video.assets.items()
+        },
+    }
+
+
+def report(settings: Settings, videos: Sequence[VideoStatus], asked: Asked, new: int) -> Iterator[Line]:
+    """How many videos are in each state, which need attention and why, and what to do.
+
+    Args:
+        settings: The deployment's.
+        videos: Those of the folder that is asked for.
+        asked: What is to be told.
+        new: Number of videos there that aren't registered.
+    """
+    counts = Counter(video.state for video in videos)
+    where = f"{asked.under} in {settings.videos}" if asked.under else settings.videos
+    told = ", ".join(f"{counts[state]:,} {state}" for state in (*_STYLES, "done") if counts[state])
+    yield Line(f"{_videos(len(videos))} of {where}{f': {told}' if told else ''}")
+    for state in _STYLES:
+        if counts[state] and (not asked.states or state in asked.states):
+            found = [video for video in videos if video.state == state]
+            yield Line("")
+            yield Line(_heading(state, found), style=_STYLES[state])
+            yield from _named(state, _groups(settings, found), asked)
+    yield Line("")
+    if new:
+        yield Line(
+            f"{new:,} more {'video in the library is' if new == 1 else 'videos in the library are'} not registered."
+        )
+    yield Line(_what_to_do(videos, asked, new), style="bold")
+
+
+def _heading(state: State, videos: Sequence[VideoStatus]) -> str:
+    again = sum(video.is_wanted for video in videos) if state == "failed" else 0
+    mended = f"; of these {again:,} will be tried again, as something has changed since" if again else ""
+    return f"{len(videos):,} {state}{_MEANING.get(state, mended)}"
+
+
+def _groups(settings: Settings, videos: Iterable[VideoStatus]) -> list[_Group]:
+    """Videos with the same reason together, the largest group first."""
+    groups: dict[str, _Group] = {}
+    for video in videos:
+        reason = video.reason.replace(str(settings.videos / video.key), "the file")
+        if video.state == "missing":
+            lacking = [name for name, asset in video.assets.items() if asset.state == "missing"]
+            reason = f"lacks {', '.join(lacking)}" if len(lacking) < len(video.assets) else ""
+        groups.setdefault(reason, _Group(reason)).keys.append(video.key)
+    return sorted(groups.values(), key=lambda group: -len(group.keys))
+
+
+def _named(state: State, groups: Sequence[_Group], asked: Asked) -> Iterator[Line]:
+    """The groups, with the names of their videos: all, or the first of each."""
+    left = sum(len(group.keys) for group in groups)
+    share = left if asked.states else max(NAMED // len(groups), 2)
+    for group in groups if asked.states else groups[:NAMED]:
+        shown = group.keys[:share]
+        left -= len(shown)
+        if len(group.keys) == 1:
+            yield Line(shown[0], 2, "cyan")
+            if group.reason:
+                yield Line(group.reason, 4)
+        else:
+            yield from (
+                [Line(f"{group.reason.removesuffix('.')}: {_videos(len(group.keys))}", 2)] if group.reason else []
+            )
+            yield from (Line(key, 4 if group.reason else 2, "cyan") for key in shown)
+    if left:
+        yield Line(f"and {left:,} more: clip-assets status --{state}{asked.option()}", 2)
+
+
+def _what_to_do(videos: Sequence[VideoStatus], asked: Asked, new: int) -> str:
+    if not videos and not new:
+        return f"There is no video yet. Put some into the folder, and compute them: clip-assets run{asked.option()}"
+    if wanted := new + sum(video.is_wanted for video in videos):
+        return f"Bring {_videos(wanted)} up to date: clip-assets run{asked.option()}"
+    states = {video.state for video in videos}
+    if "failed" in states:
+        return f"Nothing has changed since they failed. Try all the same: clip-assets run --failed{asked.option()}"
+    if "gone" in states:
+        return "Forget what is gone: clip-assets remove --gone"
+    return "All is as the settings ask for."
+
+
+def _videos(count: int) -> str:
+    return f"{count:,} video{'' if count == 1 else 's'}"

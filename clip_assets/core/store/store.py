@@ -1,0 +1,396 @@
+"""The result store: one directory per asset and partition, whole or absent, every byte checked against its manifest."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+import numpy as np
+from upath import UPath
+
+from clip_assets.core.errors import (
+    ResultCorruptError,
+    ResultMissingError,
+    ResultUnwritableError,
+    SettingsError,
+    StoreError,
+)
+from clip_assets.core.pictures import Picture
+from clip_assets.core.store.files import Files, LocalFiles, RemoteFiles
+from clip_assets.core.store.formats import decode_fields, encode_record
+from clip_assets.core.store.keys import escape_key
+from clip_assets.core.store.manifest import MANIFEST_NAME, Format, Manifest, SourceStat, StoredFile, StoredPicture
+
+if TYPE_CHECKING:
+    from clip_assets.core.records import Record
+
+R = TypeVar("R", bound="Record")
+
+TRASH = "trash"
+
+
+class Store:
+    """Results by asset and partition key, each a directory ``<root>/<asset>/<escaped key>`` with a manifest.
+
+    A result is whole or absent, whatever is killed when: the manifest is removed before the first old file is touched
+    and written after the last new one. Two keys never share a directory, except keys that differ only in case, or in
+    the Unicode form of a letter, on file systems that take these for one: there the later one replaces the earlier,
+    whose result is then missing.
+
+    Attributes:
+        root: Absolute.
+        format: Of the results this store writes; it reads both.
+    """
+
+    def __init__(self, root: str | os.PathLike[str] | UPath, format: Format = "numpy") -> None:
+        if format not in get_args(Format):
+            raise SettingsError(f"The store's format is {format!r}, allowed are {' and '.join(get_args(Format))}.")
+        self.format: Format = format
+        self.root = UPath(root).absolute()
+        self._base = self.root.path.rstrip("/")
+        is_local = self.root.protocol in ("", "file", "local")
+        self._files: Files = LocalFiles(self._base) if is_local else RemoteFiles(self.root.fs)
+
+    def write(
+        self,
+        asset: str,
+        key: str,
+        record: Record,
+        *,
+        data_version: str,
+        parameters: Mapping[str, Any],
+        summary: Mapping[str, Any] | None = None,
+        pictures: Sequence[Picture] = (),
+        source_stat: SourceStat | None = None,
+    ) -> Manifest:
+        """Store a record in place of what was stored for this asset and key.
+
+        On a local disk the new files are complete before the old result is given up, so that a full disk costs nothing.
+
+        Args:
+            asset: Letters, digits and underscores.
+            key: Any string.
+            record: Its fields are arrays, plain scalars, strings and tuples of strings.
+            data_version: Digest of all that the record depends on.
+            parameters: What it was made with, as plain JSON values.
+            summary: What to show of it without reading it, as plain JSON values.
+            pictures: What to look at; the result is whole without them.
+            source_stat: The video's file as it was when its fingerprint was taken.
+
+        Raises:
+            ResultUnwritableError: The files can't be written; what was stored before stays.
+            StoreError: A field can't be stored.
+            SettingsError: ``asset``, ``parameters`` or a picture's name isn't as it should be.
+        """
+        directory = self._directory(asset, key)
+        arrays, files = encode_record(record, self.format, asset)
+        manifest = Manifest(
+            asset=asset,
+            partition_key=key,
+            format=self.format,
+            record=type(record).__name__,
+            data_version=data_version,
+            parameters=_plain_json(parameters),
+            summary=_plain_json(summary or {}),
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            arrays=arrays,
+            files={name: StoredFile(len(data), _sha256(data)) for name, data in files.items()},
+            pictures={p.file_name: StoredPicture(len(p.data), _sha256(p.data), p.alt, p.shown) for p in pictures},
+            source_stat=source_stat,
+        )
+        files |= {picture.file_name: picture.data for picture in pictures}
+        with _reported("written", directory):
+            self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()})
+        return manifest
+
+    def read(self, asset: str, key: str, record_type: type[R]) -> R:
+        """The stored record, in whichever format, after every file's digest was compared with the manifest's.
+
+        Raises:
+            ResultMissingError: Nothing whole is stored.
+            ResultCorruptError: A file's bytes aren't those that were written.
+            StoreError: Another type of record is stored, or the files can't be read.
+        """
+        manifest = self._load_manifest(asset, key)
+        if manifest.record != record_type.__name__:
+            raise StoreError(
+                f"{self.path(asset, key)} holds a {manifest.record}, and a {record_type.__name__} was asked for."
+            )
+        files, problems = self._load_files(manifest)
+        if problems:
+            raise self._corrupt(asset, key, problems)
+        try:
+            values = decode_fields(manifest.format, files)
+        except ResultCorruptError as error:
+            raise self._corrupt(asset, key, [str(error)]) from error
+        expected = {field.name for field in fields(record_type)}
+        if set(values) != expected:
+            raise self._corrupt(asset, key, [f"it has the fields {sorted(values)}, expected {sorted(expected)}"])
+        return record_type(**values)
+
+    def manifest(self, asset: str, key: str) -> Manifest | None:
+        """What is stored for this asset and key, at the cost of one small read; None when nothing whole is.
+
+        Raises:
+            StoreError: The store can't be read, which says nothing about the result.
+        """
+        try:
+            return self._load_manifest(asset, key)
+        except ResultMissingError:
+            return None
+
+    def pictures(self, manifest: Manifest) -> list[Picture]:
+        """The pictures of a stored result that are shown, in order; those that are gone or damaged are left out.
+
+        Raises:
+            StoreError: The files can't be read.
+        """
+        return self._load_pictures(manifest, [name for name, stored in manifest.pictures.items() if stored.shown])
+
+    def picture(self, manifest: Manifest, file_name: str) -> Picture | None:
+        """One picture of a stored result, shown or not; None where it was never stored, is gone or damaged.
+
+        Raises:
+            StoreError: The file can't be read.
+        """
+        found = self._load_pictures(manifest, [file_name] if file_name in manifest.pictures else [])
+        return found[0] if found else None
+
+    def verify(self, asset: str, key: str) -> list[str]:
+        """What differs between the stored bytes and the manifest, one sentence per file; empty when all is well.
+
+        Raises:
+            ResultMissingError: Nothing whole is stored.
+            StoreError: The files can't be read.
+        """
+        return self._load_files(self._load_manifest(asset, key))[1]
+
+    def path(self, asset: str, key: str) -> UPath:
+        """The directory of this asset and key, whether or not anything is stored there."""
+        return self.root.joinpath(_checked_asset(asset), *escape_key(key).split("/"))
+
+    def delete(self, asset: str, key: str) -> None:
+        """Remove what is stored for this asset and key, whole or not; results of keys below it stay.
+
+        Raises:
+            StoreError: The files can't be removed.
+        """
+        directory = self._directory(asset, key)
+        with _reported("removed", directory):
+            self._files.clear(directory, MANIFEST_NAME)
+
+    def move_to_trash(self, asset: str, key: str) -> bool:
+        """Move what is stored for this asset and key to ``<root>/trash``, which ``Store(root / TRASH)`` reads.
+
+        An older result of that key there is replaced. The result is whole in one of the two places at any moment.
+
+        Returns:
+            Whether something whole was there to move.
+
+        Raises:
+            StoreError: The files can't be moved.
+        """
+        manifest = self.manifest(asset, key)
+        if manifest is not None:
+            files, _ = self._load_files(manifest)
+            files |= {picture.file_name: picture.data for picture in self._load_pictures(manifest, manifest.pictures)}
+            directory = self._directory(asset, key, base=f"{self._base}/{TRASH}")
+            with _reported("written", directory):
+                self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()})
+        self.delete(asset, key)
+        return manifest is not None
+
+    def keys(self, asset: str) -> Iterator[str]:
+        """The partition keys with a whole result of this asset; reads one manifest for each.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        directory = f"{self._base}/{_checked_asset(asset)}"
+        with _reported("listed", directory):
+            found = [escaped for escaped, _ in self._files.find(directory, MANIFEST_NAME)]
+        for escaped in found:
+            manifest = self.manifest_in(asset, escaped)
+            if manifest is not None:
+                yield manifest.partition_key
+
+    def identities(self, asset: str) -> dict[str, str]:
+        """What is stored of this asset, without reading it: for each directory below the asset's the `identity`.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        directory = f"{self._base}/{_checked_asset(asset)}"
+        with _reported("listed", directory):
+            return dict(self._files.find(directory, MANIFEST_NAME))
+
+    def identity(self, asset: str, key: str) -> str | None:
+        """Another string for each result that was ever whole under this asset and key; None when none is.
+
+        Raises:
+            StoreError: The store can't be read, which says nothing about the result.
+        """
+        path = f"{self._directory(asset, key)}/{MANIFEST_NAME}"
+        with _reported("read", path), suppress(FileNotFoundError, NotADirectoryError):
+            return self._files.identity(path)
+        return None
+
+    def manifest_in(self, asset: str, escaped: str) -> Manifest | None:
+        """What is stored in a directory that `identities` names; None when nothing whole is.
+
+        Raises:
+            StoreError: The store can't be read, which says nothing about the result.
+        """
+        path = f"{self._base}/{_checked_asset(asset)}/{escaped}/{MANIFEST_NAME}"
+        try:
+            manifest = Manifest.from_json(self._read(path) or b"")
+        except ValueError:
+            return None
+        is_its_own = manifest.asset == asset and escape_key(manifest.partition_key) == escaped
+        return manifest if is_its_own else None
+
+    def rows(self, manifest: Manifest, field: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """Some rows of a stored array, read alone where the format allows it, without comparing digests.
+
+        Args:
+            manifest: Of the result; compare its identity afterwards to know that the rows are its own.
+            field: The record's field, an array of one dimension or more.
+            spans: First row, and the row after the last one, of each piece.
+
+        Raises:
+            ResultMissingError: The file is gone.
+            ResultCorruptError: The file isn't as long as the manifest says.
+            StoreError: The file can't be read.
+        """
+        stored, directory = manifest.arrays[field], self._directory(manifest.asset, manifest.partition_key)
+        if manifest.format == "pickle":
+            whole = self._whole_fields(manifest)[field]
+            return [whole[first:end] for first, end in spans]
+        name, dtype = f"{field}.npy", np.dtype(stored.dtype)
+        row_bytes = math.prod(stored.shape[1:]) * dtype.itemsize
+        header = manifest.files[name].size - stored.shape[0] * row_bytes
+        ranges = [(header + first * row_bytes, header + end * row_bytes) for first, end in spans]
+        path = f"{directory}/{name}"
+        try:
+            with _reported("read", path):
+                parts = self._files.read_ranges(path, ranges)
+        except StoreError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise ResultMissingError(f"{path} is gone.") from error
+            raise
+        if any(len(part) != end - start for part, (start, end) in zip(parts, ranges, strict=True)):
+            raise ResultCorruptError(f"{path} ends before the {manifest.files[name].size} bytes that were stored.")
+        return [np.frombuffer(part, dtype).reshape(-1, *stored.shape[1:]) for part in parts]
+
+    def _whole_fields(self, manifest: Manifest) -> dict[str, Any]:
+        """All fields of a result, their digests not compared."""
+        directory = self._directory(manifest.asset, manifest.partition_key)
+        files = {name: self._read(f"{directory}/{name}") for name in manifest.files}
+        if missing := [name for name, data in files.items() if data is None]:
+            raise ResultMissingError(f"{directory}/{missing[0]} is gone.")
+        return decode_fields(manifest.format, {name: data for name, data in files.items() if data is not None})
+
+    def _directory(self, asset: str, key: str, base: str | None = None) -> str:
+        return f"{base or self._base}/{_checked_asset(asset)}/{escape_key(key)}"
+
+    def _read(self, path: str) -> bytes | None:
+        """The bytes of a file, None when there is none."""
+        with _reported("read", path), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return self._files.read(path)
+        return None
+
+    def _load_manifest(self, asset: str, key: str) -> Manifest:
+        path = f"{self._directory(asset, key)}/{MANIFEST_NAME}"
+        data = self._read(path)
+        try:
+            if data is None:
+                raise ValueError("it doesn't exist")
+            manifest = Manifest.from_json(data)
+            if (manifest.asset, manifest.partition_key) != (asset, key):
+                raise ValueError(f"it belongs to {manifest.partition_key!r} of {manifest.asset}")
+        except ValueError as error:
+            raise ResultMissingError(
+                f"No whole result of {asset} is stored for {key!r}: {path} is no manifest of it, as {error}."
+            ) from error
+        return manifest
+
+    def _load_files(self, manifest: Manifest) -> tuple[dict[str, bytes], list[str]]:
+        """The bytes of each file that is there, and what is wrong with them."""
+        directory = self._directory(manifest.asset, manifest.partition_key)
+        files: dict[str, bytes] = {}
+        problems = []
+        for name, expected in manifest.files.items():
+            data = self._read(f"{directory}/{name}")
+            if data is None:
+                problems.append(f"{name} is missing")
+                continue
+            files[name] = data
+            if (digest := _sha256(data)) != expected.sha256:
+                problems.append(
+                    f"{name} has {len(data)} bytes with SHA-256 {digest}, "
+                    f"expected {expected.size} bytes with SHA-256 {expected.sha256}"
+                )
+        return files, problems
+
+    def _load_pictures(self, manifest: Manifest, names: Iterable[str]) -> list[Picture]:
+        directory = self._directory(manifest.asset, manifest.partition_key)
+        read = ((name, self._read(f"{directory}/{name}"), manifest.pictures[name]) for name in names)
+        return [
+            Picture(name, data, stored.alt, stored.shown)
+            for name, data, stored in read
+            if data is not None and _sha256(data) == stored.sha256
+        ]
+
+    def _corrupt(self, asset: str, key: str, problems: list[str]) -> ResultCorruptError:
+        return ResultCorruptError(
+            f"The result of {asset} for {key!r} in {self.path(asset, key)} is damaged: {'; '.join(problems)}."
+        )
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _checked_asset(asset: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]+", asset) or asset.lower() == TRASH:
+        raise SettingsError(
+            f"The asset's name is {asset!r}, allowed are letters, digits and underscores, except {TRASH!r}."
+        )
+    return asset
+
+
+def _plain_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as they will be read back from the manifest."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(parameters), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"The parameters to store are {dict(parameters)!r:.200}, allowed are plain JSON values: {error}."
+        ) from error
+    return plain
+
+
+@contextmanager
+def _reported(action: str, path: str) -> Iterator[None]:
+    """Errors of the file system as errors of the store that name the path."""
+    try:
+        yield
+    except OSError as error:
+        if action == "written":
+            raise ResultUnwritableError(f"{path} can't be written: {error.strerror or error}.") from error
+        raise StoreError(f"{path} can't be {action}: {error}.") from error
+
+
+def is_out_of_room(error: Exception) -> bool:
+    """Whether a result couldn't be written since nothing can be: the disk or a quota is full, or it is read-only."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

@@ -1,0 +1,167 @@
+"""The Dagster instance from the command line: registering videos, and which are registered."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+
+from clip_assets.core.errors import LibraryError, VideoUnreadableError
+from clip_assets.core.library.listing import (
+    VIDEO_EXTENSIONS,
+    fingerprint,
+    has_video_extension,
+    key_for,
+    list_videos,
+    others_in_words,
+    path_for,
+)
+from clip_assets.core.library.regular_files import why_no_file
+from clip_assets.core.records import RECORD_TYPES
+from clip_assets.core.video import check_is_video
+from clip_assets.orchestration.failures import Failure, failed_videos, reason
+from clip_assets.orchestration.partitions import keys_of_run, version_events, videos_partitions
+from clip_assets.orchestration.run_liveness import GONE, is_abandoned, signs_folder
+from clip_assets.project import instance_folder
+
+logger = logging.getLogger(__name__)
+
+UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def open_instance() -> dg.DagsterInstance:
+    """The instance that ``DAGSTER_HOME`` names.
+
+    Raises:
+        SettingsError: As `instance_folder`.
+    """
+    instance_folder()
+    return dg.DagsterInstance.get()
+
+
+def registered(instance: dg.DagsterInstance) -> Sequence[str]:
+    """The partition keys, in order of registration."""
+    return instance.get_dynamic_partitions(str(videos_partitions.name))
+
+
+def held_keys(instance: dg.DagsterInstance, order: Sequence[str] | None = None) -> set[str]:
+    """The partition keys that a queued or running run holds; one whose process is gone holds none.
+
+    Args:
+        instance: Where the runs are.
+        order: All keys in order of registration; None: they are read where they are needed.
+    """
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    runs = [run for run in unfinished if not is_abandoned(signs_folder(instance, run.run_id))]
+    if not runs:
+        return set()
+    order = registered(instance) if order is None else order
+    positions = {key: position for position, key in enumerate(order)}
+    return {key for run in runs for key in keys_of_run(run.tags, order, positions)}
+
+
+def end_abandoned_runs(instance: dg.DagsterInstance) -> None:
+    """Record that runs failed whose process is gone, as Dagster's daemon does where one is at work."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        if is_abandoned(signs_folder(instance, run.run_id)):
+            instance.report_run_failed(run, GONE)
+
+
+def failures(instance: dg.DagsterInstance) -> dict[str, dict[str, Failure]]:
+    """By asset and partition key why the last run that was to materialize it failed; reads each failed run once.
+
+    Of a run with a configuration of its own it isn't told with what a video was tried: the next one may have another.
+    """
+    attempts = {
+        asset: instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+            dg.AssetKey(asset)
+        )
+        for asset in RECORD_TYPES
+    }
+    runs = map(instance.get_run_by_id, {run_id for latest in attempts.values() for run_id, _ in latest.values()})
+    failed = {run.run_id: run for run in runs if run and run.status == dg.DagsterRunStatus.FAILURE}
+    steps = {run_id: _step_failures(instance, run_id) for run_id in failed}
+    found: dict[str, dict[str, Failure]] = {}
+    for asset, latest in attempts.items():
+        told = {
+            key: _failure(key, steps[run_id], failed[run_id]) for key, (run_id, _) in latest.items() if run_id in steps
+        }
+        found[asset] = {key: failure for key, failure in told.items() if failure}
+    return found
+
+
+def _step_failures(instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEvent]:
+    logged = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return [entry.dagster_event for entry in logged if entry.dagster_event]
+
+
+def _failure(key: str, steps: Sequence[dg.DagsterEvent], run: dg.DagsterRun) -> Failure | None:
+    """Why a failed run failed for one of its partitions; None where only others of the run failed."""
+    blamed = failed_videos(steps)
+    if blamed:
+        failure = blamed.get(key)
+        return replace(failure, attempt=None) if failure and run.run_config.get("ops") else failure
+    return Failure(key, reason(steps) or "the run's process died")
+
+
+def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) -> list[str]:
+    """Make partitions of videos of the library, with their data versions; those that have one stay as they are.
+
+    Args:
+        instance: Where to.
+        root: The library.
+        paths: Videos, and folders with videos in and below them. A file that is named with an ending that isn't
+            listed is a video if its content is.
+
+    Returns:
+        Their partition keys, in the order of ``paths``.
+
+    Raises:
+        LibraryError: A path is missing, no file, or a folder without videos.
+        VideoError: A file whose ending isn't listed is no video by its content.
+        PartitionKeyError: A path isn't in the library, or can't be a key.
+    """
+    keys = [key_for(root, video) for path in paths for video in videos_at(path)]
+    known = instance.get_materialized_partitions(dg.AssetKey("video")).intersection(registered(instance))
+    for key in set(keys) - known:
+        with suppress(VideoUnreadableError):  # which its run will say
+            for event in version_events(key, fingerprint(path_for(root, key))):
+                instance.report_runless_asset_event(event)
+    instance.add_dynamic_partitions(str(videos_partitions.name), keys)
+    return keys
+
+
+def videos_at(path: Path) -> Iterator[Path]:
+    """The video at ``path``, or all in and below the folder.
+
+    Raises:
+        LibraryError: It is missing, no file, or a folder without videos.
+        VideoError: A file whose ending isn't listed is no video by its content.
+    """
+    if path.is_dir():
+        listing = list_videos(path)
+        for unlisted in listing.unlisted:
+            logger.warning("Left out %s: %s", path / unlisted.key, unlisted.reason)
+        if left_out := others_in_words(listing.others):
+            logger.warning("%s: %s", path, left_out)
+        if not listing.videos:
+            raise LibraryError(f"No video in or below {path.absolute()}. Videos end in {_extensions()}.")
+        yield from (video.path for video in listing.videos)
+    elif reason := why_no_file(path):
+        raise LibraryError(f"{path.absolute()}: {reason}. Name a video, or a folder with videos.")
+    else:
+        if not has_video_extension(path.name):
+            check_is_video(path)
+        yield path
+
+
+def _extensions() -> str:
+    return ", ".join(sorted(VIDEO_EXTENSIONS))

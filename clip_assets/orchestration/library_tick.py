@@ -1,0 +1,271 @@
+"""One look at the library: what the sensor `video_library` asks Dagster for, and what happened in words.
+
+Nothing is remembered but by way of the cursor, which Dagster commits together with the requests. So a look that dies
+half-way is repeated with the same outcome: observations and partitions are the same ones, and the same run keys let
+Dagster submit each run once.
+"""
+
+import json
+import time
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import dagster as dg
+
+from clip_assets.core.digests import digest
+from clip_assets.core.errors import StoreError, VideoUnreadableError
+from clip_assets.core.library.changes import (
+    AGREEING_TICKS,
+    Hold,
+    KnownVideo,
+    hold_back,
+    neighbour_batches,
+    partition_changes,
+    settled_videos,
+)
+from clip_assets.core.library.listing import Listing, VideoFile, fingerprint, others_in_words
+from clip_assets.core.library.state import LibraryState, LibraryStates
+from clip_assets.core.records import RECORD_TYPES
+from clip_assets.core.store import Store
+from clip_assets.orchestration.instance import held_keys, registered
+from clip_assets.orchestration.partitions import partition_tags, version_events, videos_partitions
+from clip_assets.settings import Settings
+
+REQUESTS_PER_TICK = 25
+"""Runs that one tick requests at most: Dagster submits each on its own, in a few tenths of a second."""
+
+VIDEOS_PER_TICK = 256
+"""Videos that one tick asks for at most, unless a single run takes more: Dagster stores two events of each."""
+
+DELETIONS_PER_TICK = 1000
+"""Partitions that one tick deletes at most; Dagster deletes each on its own."""
+
+READING_SECONDS = 10.0
+"""Time in a tick after which no further file is read or moved; Dagster gives up on a tick after 60 seconds."""
+
+NAMED = 5
+"""Videos that a message names; of the others it gives the number."""
+
+_LAST_ASSET = "text_match"
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """What the sensor hands from tick to tick.
+
+    Attributes:
+        state: Name of the `LibraryState`.
+        hold: What keeps deletions from being carried out.
+        filled: Whether all partitions of `video` have a data version that the UI counts, as those of before don't.
+    """
+
+    state: str = ""
+    hold: Hold | None = None
+    filled: bool = False
+
+    def to_json(self) -> str:
+        """As Dagster keeps it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | None) -> "Cursor":
+        """What `to_json` gave; a fresh one for a sensor that was never evaluated."""
+        content = json.loads(text or "{}")
+        hold = content.get("hold")
+        return cls(content.get("state", ""), Hold(**hold) if hold else None, content.get("filled", False))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a look at the library comes to.
+
+    Attributes:
+        cursor: For the next look.
+        requested: Videos whose results are asked for, by key.
+        batches: Their keys; those of a batch share a run.
+        new: Keys to register, in order.
+        removed: Keys to delete.
+        unfilled: Fingerprints of videos that nothing is asked for, but whose data version is to be reported, by key.
+        message: What happened, in words.
+    """
+
+    cursor: Cursor
+    requested: Mapping[str, KnownVideo]
+    batches: Sequence[Sequence[str]]
+    new: Sequence[str]
+    removed: Sequence[str]
+    unfilled: Mapping[str, str]
+    message: str
+
+    def to_dagster(self, before: str | None) -> dg.SensorResult:
+        """The answer of the sensor whose cursor was ``before``, which Dagster carries out in this order:
+
+        data versions, partitions, cursor, runs. A run so finds the data version that it was asked for.
+        """
+        name = str(videos_partitions.name)
+        versions = {**self.unfilled, **{key: video.fingerprint for key, video in self.requested.items()}}
+        return dg.SensorResult(
+            asset_events=[event for key, version in versions.items() for event in version_events(key, version)],
+            dynamic_partitions_requests=[
+                *([dg.AddDynamicPartitionsRequest(name, list(self.new))] if self.new else []),
+                *([dg.DeleteDynamicPartitionsRequest(name, list(self.removed))] if self.removed else []),
+            ],
+            cursor=self.cursor.to_json(),
+            run_requests=[
+                dg.RunRequest(run_key=self._run_key(batch, before), tags=partition_tags(batch))
+                for batch in self.batches
+            ],
+            skip_reason=None if self.batches else self.message,
+        )
+
+    def _run_key(self, batch: Sequence[str], before: str | None) -> str:
+        """The same when a tick is repeated, for it starts from the same cursor; else another for other content."""
+        return digest({"cursor": before, "videos": {key: self.requested[key].fingerprint for key in batch}})
+
+
+@dataclass
+class Look:
+    """Looks at what is listed, compares it with what is known, and decides.
+
+    Attributes:
+        settings: The deployment's.
+        instance: Where partitions are registered and runs held.
+        listed: The library as it is now.
+        now: Seconds since 1970.
+    """
+
+    settings: Settings
+    instance: dg.DagsterInstance
+    listed: Listing
+    now: float
+    _notes: list[str] = field(default_factory=list)
+    _unread: int = 0
+    _end: float = field(default_factory=lambda: time.monotonic() + READING_SECONDS)
+
+    def decide(self, before: Cursor) -> Decision:
+        """What is to be done, ``before`` being the cursor of the last look."""
+        states = LibraryStates(Path(self.instance.storage_directory()) / "video_library")
+        state = states.load(before.state)
+        order = registered(self.instance)
+        known = {key: state.known.get(key) for key in order}
+        changes = partition_changes(self.listed, known, held_keys(self.instance, order))
+        settled, sightings = settled_videos(
+            (*changes.new, *changes.changed), state.sightings, self.now, self.settings.settle_seconds
+        )
+        wanted, recognised = self._read(settled, known)
+        new = [key for key in wanted if key not in known]
+        batches = neighbour_batches(wanted, [*order, *new], self.settings.videos_per_run)[:REQUESTS_PER_TICK]
+        requested = {key: wanted[key] for batch in batches for key in batch}
+        hold = hold_back(self.listed, changes.removed, len(known), before.hold)
+        self._note_hold(hold, changes.removed, len(known))
+        removed = set(self._let_go(() if hold else changes.removed[:DELETIONS_PER_TICK]))
+
+        looked_at = {**recognised, **requested}
+        unfilled = {} if before.filled else self._unfilled({**known, **recognised}, requested)
+        reported = dict(islice(unfilled.items(), max(VIDEOS_PER_TICK - len(requested), 0)))
+        remembered = {**{key: video for key, video in known.items() if video}, **looked_at}
+        after = LibraryState(
+            known={key: video for key, video in remembered.items() if key not in removed},
+            sightings={key: sighting for key, sighting in sightings.items() if key not in looked_at},
+        )
+        return Decision(
+            cursor=Cursor(states.save(after, before.state), hold, reported == unfilled and not after.sightings),
+            requested=requested,
+            batches=batches,
+            new=[key for key in new if key in requested],
+            removed=sorted(removed),
+            unfilled=reported,
+            message=self._message(
+                {
+                    "new": sum(known.get(key) is None for key in requested),
+                    "changed": sum(known.get(key) is not None for key in requested),
+                    "removed": len(removed),
+                    "waiting: still being copied, or seen for too short a time": len(sightings) - len(settled),
+                    "waiting: a run holds it": len(changes.busy),
+                    "left to the next tick": len(settled) - len(looked_at) - self._unread,
+                },
+            ),
+        )
+
+    def _read(
+        self, settled: Sequence[VideoFile], known: Mapping[str, KnownVideo | None]
+    ) -> tuple[dict[str, KnownVideo], dict[str, KnownVideo]]:
+        """The settled videos that are to be asked for, and those whose content or result is known already."""
+        wanted: dict[str, KnownVideo] = {}
+        recognised: dict[str, KnownVideo] = {}
+        limit = max(VIDEOS_PER_TICK, self.settings.videos_per_run)
+        for video in settled:
+            if len(wanted) == limit or time.monotonic() > self._end:
+                break
+            try:
+                read = KnownVideo(video.size, video.mtime_ns, fingerprint(video.path))
+            except VideoUnreadableError as error:
+                self._unread += 1
+                self._notes.append(f"waiting: {error}")
+                continue
+            before = known.get(video.key)
+            is_same = before.fingerprint == read.fingerprint if before else self._is_done(video.key, read, known)
+            (recognised if is_same else wanted)[video.key] = read
+        return wanted, recognised
+
+    def _unfilled(self, known: Mapping[str, KnownVideo | None], requested: Container[str]) -> dict[str, str]:
+        """Fingerprints of known videos whose data version was only observed, or never reported, by key."""
+        filled = self.instance.get_materialized_partitions(dg.AssetKey("video"))
+        return {
+            key: video.fingerprint
+            for key, video in known.items()
+            if video and key not in filled and key not in requested
+        }
+
+    def _is_done(self, key: str, video: KnownVideo, registered: Container[str]) -> bool:
+        """Whether everything is there for a video of which nothing is remembered, as after it was added by hand."""
+        if key not in registered or key not in self._materialized:
+            return False
+        manifest = Store(self.settings.output).manifest(_LAST_ASSET, key)
+        return manifest is not None and manifest.parameters.get("source") == video.fingerprint
+
+    @cached_property
+    def _materialized(self) -> set[str]:
+        return self.instance.get_materialized_partitions(dg.AssetKey(_LAST_ASSET))
+
+    def _note_hold(self, hold: Hold | None, removed: Sequence[str], known: int) -> None:
+        """Say what is not deleted, and why."""
+        if hold is None:
+            return
+        named = ", ".join(removed[:NAMED]) + (" ..." if len(removed) > NAMED else "")
+        if not self.listed.videos:
+            why = "an empty library removes nothing: is a disk unmounted?"
+        else:
+            left = AGREEING_TICKS - hold.agreed
+            why = f"of {known} videos, so many go only when the next {left} ticks find the same"
+        self._notes.append(f"{len(removed)} gone but kept ({named}): {why}")
+
+    def _let_go(self, keys: Sequence[str]) -> list[str]:
+        """The keys whose partitions can be deleted, after their results were moved to the trash if that is wanted."""
+        if self.settings.removed == "keep":
+            return list(keys)
+        store = Store(self.settings.output)
+        moved = []
+        for key in keys:
+            if time.monotonic() > self._end:
+                break
+            try:
+                for asset in RECORD_TYPES:
+                    store.move_to_trash(asset, key)
+            except StoreError as error:
+                self._notes.append(f"not removed yet: {error}")
+            else:
+                moved.append(key)
+        return moved
+
+    def _message(self, counts: Mapping[str, int]) -> str:
+        """The counts that aren't 0, then what is to be noted; of many notes the first ones; then the files left out."""
+        words = [f"{count} {what}" for what, count in counts.items() if count]
+        notes = self._notes + [f"left out {item.key!r}: {item.reason}" for item in self.listed.unlisted]
+        words += notes[:NAMED] + ([f"and {len(notes) - NAMED} more"] if len(notes) > NAMED else [])
+        told = ", ".join(words) or f"no change, {len(self.listed.videos)} videos"
+        left_out = others_in_words(self.listed.others)
+        return f"{told}; {left_out}" if left_out else told

@@ -1,0 +1,48 @@
+"""Videos and folders as a person names them on the command line."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from clip_assets.core.errors import PartitionKeyError
+from clip_assets.core.library.listing import is_under, key_for
+
+
+@dataclass(frozen=True)
+class Named:
+    """A video or a folder, as a person names it.
+
+    Attributes:
+        text: What was written: perhaps a partition key, or the beginning of some.
+        path: What it is as a path.
+    """
+
+    text: str
+    path: Path
+
+    @classmethod
+    def parse(cls, text: str) -> "Named":
+        """Of a word on the command line, before the working directory is left."""
+        return cls(text, Path(text).absolute())
+
+
+def registered_keys(root: Path, named: Named, order: Sequence[str]) -> list[str]:
+    """The registered keys that are meant: the one of that name, or those at and below that folder; perhaps none.
+
+    Args:
+        root: The library.
+        named: A partition key, a folder of the library, or a path of one of these, which needn't exist.
+        order: The registered keys.
+    """
+    if not named.text:
+        return []
+    if named.text in order:
+        return [named.text]
+    if named.path.resolve() == root.resolve():
+        return list(order)
+    names = [named.text.rstrip("/")]
+    with suppress(PartitionKeyError):
+        names.append(key_for(root, named.path))
+    below = ([key for key in order if name and is_under(key, name)] for name in names)
+    return next((keys for keys in below if keys), [])

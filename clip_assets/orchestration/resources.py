@@ -1,0 +1,168 @@
+"""What the assets work with: where to compute, which CLIP, and the library of videos."""
+
+import functools
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import dagster as dg
+import yaml
+from pydantic import BeforeValidator, Field, PrivateAttr
+
+from clip_assets.core.library.listing import file_signature, path_for
+from clip_assets.core.model.clip_model import ClipModel, Precision, load_model
+from clip_assets.core.model.device_locks import held_alone
+from clip_assets.core.model.devices import resolve_devices, resolve_precision
+from clip_assets.core.model.weights import model_sha256
+from clip_assets.core.records import VideoProbe
+from clip_assets.core.store.manifest import SourceStat
+from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS
+from clip_assets.core.video.readings import Readings
+
+
+class GPUResource(dg.ConfigurableResource):
+    """Where to compute, how precisely, and how many frames together."""
+
+    # A string, for Dagster's config has no type for all three; a list becomes its own notation.
+    device_ids: Annotated[str, BeforeValidator(str)] = Field(
+        default="auto", description="auto (a GPU if there is one, else the CPU), cpu, or CUDA ids such as [0, 2]."
+    )
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        default="auto", description="auto (fp16 on CUDA, fp32 on the CPU), fp32, fp16 or bf16."
+    )
+    batch_size: int | None = Field(
+        default=None, ge=1, description="Frames that are encoded together; unset: by device and model."
+    )
+
+    def devices(self) -> tuple[str, ...]:
+        """The devices, as torch names them, at least one.
+
+        Raises:
+            DeviceError: A CUDA device was asked for that isn't there; the message lists those that are.
+        """
+        return resolve_devices(yaml.safe_load(self.device_ids))
+
+    def resolved_precision(self) -> Precision:
+        """The number format to compute in; the devices are asked only where they decide.
+
+        Raises:
+            DeviceError: As in `devices`, where precision is auto.
+        """
+        return self.precision if self.precision != "auto" else resolve_precision("auto", self.devices())
+
+
+class ClipModelResource(dg.ConfigurableResource):
+    """A CLIP model, loaded when it is first used and once per process."""
+
+    gpu: GPUResource
+    model_name: str = Field(default="ViT-B/32", description="One of OpenAI's names, demo, or custom (the checkpoint).")
+    checkpoint: str | None = Field(default=None, description="Weights of the model named custom.")
+    weights: str = Field(description="Folder that OpenAI's weights are downloaded to, once.")
+
+    def sha256(self) -> str:
+        """SHA-256 of the weights' file: the model's identity; known without loading the model.
+
+        Raises:
+            ModelError: Unknown name, or a checkpoint that isn't there.
+        """
+        return model_sha256(self.model_name, self._checkpoint)
+
+    def models(self) -> tuple[ClipModel, ...]:
+        """One replica for each device.
+
+        Raises:
+            ModelError: The weights can't be had, or aren't CLIP's.
+            DeviceError: A device isn't there.
+        """
+        return _load_once(
+            self.model_name,
+            self._checkpoint,
+            Path(self.weights),
+            self.gpu.devices(),
+            self.gpu.resolved_precision(),
+            self.sha256(),
+        )
+
+    def parameters(self) -> dict[str, str]:
+        """What features depend on in this model, as plain JSON values.
+
+        Raises:
+            ModelError: As in `sha256`.
+        """
+        return {
+            "model_name": self.model_name,
+            "weights_sha256": self.sha256(),
+            "precision": self.gpu.resolved_precision(),
+        }
+
+    def exclusively(self, write: Callable[[str], object]) -> AbstractContextManager[bool]:
+        """Hold the devices for this process alone, see `core.device_locks.held_alone`.
+
+        Raises:
+            DeviceError: A device isn't there.
+        """
+        return held_alone(self.gpu.devices(), write)
+
+    @property
+    def _checkpoint(self) -> Path | None:
+        return Path(self.checkpoint) if self.checkpoint else None
+
+
+class VideoLibrary(dg.ConfigurableResource):
+    """The folder of videos; the only way from a partition key to a path."""
+
+    root: str = Field(description="The folder.")
+    video_timeout: float = Field(
+        default=DEFAULT_TIMEOUT_SECONDS, gt=0, description="Seconds without a frame after which reading is given up."
+    )
+    _readings: Readings = PrivateAttr(default_factory=Readings)  # of a run: Dagster makes its resources anew
+
+    def path(self, key: str) -> Path:
+        """The video of a partition.
+
+        Raises:
+            PartitionKeyError: The key leads out of the library, or can't be one.
+        """
+        return path_for(Path(self.root), key)
+
+    def fingerprint(self, key: str) -> str:
+        """Digest of the video's content, see `core.library.fingerprint`; read once while the file stays as it is.
+
+        Raises:
+            VideoUnreadableError: The video isn't there or can't be read.
+        """
+        return self._readings.fingerprint(self.path(key))
+
+    def source_stat(self, key: str) -> SourceStat | None:
+        """The video's file as it was when its fingerprint was taken, see `Readings.source_stat`."""
+        return self._readings.source_stat(self.path(key))
+
+    def signatures(self, keys: Iterable[str]) -> dict[str, tuple[int, int, int] | None]:
+        """By partition key what another file would alter, see `core.library.file_signature`."""
+        return {key: file_signature(Path(self.root), key) for key in keys}
+
+    def probe(self, key: str) -> VideoProbe:
+        """What the video's container says, see `core.video.probe`; read once while the file stays as it is.
+
+        Raises:
+            VideoUnreadableError: The file isn't there, or is no video.
+            VideoTimeoutError: Reading takes longer than `video_timeout`.
+        """
+        return self._readings.probe(self.path(key), timeout_seconds=self.video_timeout)
+
+
+@functools.lru_cache(maxsize=1)
+def _load_once(
+    name: str,
+    checkpoint: Path | None,
+    weights: Path,
+    devices: tuple[str, ...],
+    precision: Precision,
+    sha256: str,
+) -> tuple[ClipModel, ...]:
+    """Replicas of a model; ``sha256`` makes a changed checkpoint another model."""
+    return tuple(
+        load_model(name, checkpoint=checkpoint, weights_folder=weights, device=device, precision=precision)
+        for device in devices
+    )

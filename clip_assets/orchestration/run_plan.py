@@ -1,0 +1,144 @@
+"""Which videos a run takes, what each lacks, and why."""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from clip_assets.core.errors import ClipAssetsError, LibraryError
+from clip_assets.core.library.listing import key_for, path_for
+from clip_assets.orchestration.instance import failures, registered, videos_at
+from clip_assets.orchestration.named import Named, registered_keys
+from clip_assets.results.states import State, VideoStatus, video_states
+from clip_assets.settings import Settings
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked for.
+
+    Attributes:
+        named: Videos and folders; the whole library where there are none.
+        under: Videos elsewhere aren't taken.
+        states: The states in which a video is taken; where there are none, whatever isn't done, save what would fail
+            as it did before, unless it is named on its own.
+    """
+
+    named: Sequence[Named] = ()
+    under: Named | None = None
+    states: Collection[State] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A video that a run takes.
+
+    Attributes:
+        key: Its partition key.
+        assets: What is to be computed of it, in order.
+        state: It is in.
+        reason: For that, if there is one.
+        is_alone: Whether no other video may share its run, as after one that failed for a reason nobody knows.
+    """
+
+    key: str
+    assets: tuple[str, ...]
+    state: State
+    reason: str
+    is_alone: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        tasks: The videos that are taken, in order.
+        new: Which of them aren't registered yet, in order.
+        gone: Videos that were asked for and whose file isn't there.
+        as_before: Videos that failed and aren't taken, for nothing has changed since.
+        done: Number of videos of which everything is there.
+    """
+
+    tasks: Sequence[Task]
+    new: Sequence[str]
+    gone: Sequence[str]
+    as_before: Sequence[VideoStatus]
+    done: int
+
+
+def make_plan(instance: dg.DagsterInstance, settings: Settings, asked: Asked) -> Plan:
+    """Compare what is asked for with what is stored.
+
+    Raises:
+        ClipAssetsError: What is asked for isn't there, or the settings don't allow it.
+    """
+    order = registered(instance)
+    keys, alone = _asked_keys(settings.videos, asked, order)
+    tasks, gone, as_before, done = [], [], [], 0
+    for status in video_states(settings, keys, failures(instance)):
+        is_chosen = status.state in asked.states if asked.states else status.is_wanted or status.key in alone
+        if status.state == "gone":
+            gone.append(status.key)
+        elif status.state == "done":
+            done += 1
+        elif is_chosen:
+            tasks.append(Task(status.key, lacking(status), status.state, status.reason))
+        elif status.state == "failed":
+            as_before.append(status)
+    known = set(order)
+    return Plan(tasks, [task.key for task in tasks if task.key not in known], gone, as_before, done)
+
+
+def lacking(status: VideoStatus) -> tuple[str, ...]:
+    """The assets of a video that aren't done, in order."""
+    return tuple(asset for asset, state in status.assets.items() if state.state != "done")
+
+
+def is_being_written(root: Path, key: str, seconds: float) -> bool:
+    """Whether a video's file was written to in the last seconds, as one that is being copied is.
+
+    A copy that keeps the time of modification can't deceive: when that was set counts too.
+    """
+    try:
+        stat = path_for(root, key).stat()
+    except (OSError, ClipAssetsError):
+        return False  # which its run will say
+    return 0 <= time.time() - max(stat.st_mtime, stat.st_ctime) < seconds
+
+
+def _asked_keys(root: Path, asked: Asked, order: Sequence[str]) -> tuple[list[str], set[str]]:
+    """The partition keys that are asked for, and which of them were named each on its own."""
+    found = [_keys(root, named, order) for named in asked.named]
+    keys = [key for several in found for key in several] if asked.named else [*_listed(root, root), *order]
+    alone = {several[0] for several in found if len(several) == 1}
+    if asked.under is not None:
+        below = set(_keys(root, asked.under, order))
+        keys = [key for key in keys if key in below]
+    return list(dict.fromkeys(keys)), alone
+
+
+def _keys(root: Path, named: Named, order: Sequence[str]) -> list[str]:
+    """The keys that are meant: a registered one, the videos at a path, or registered ones that are gone.
+
+    Raises:
+        LibraryError: Nothing of that name is there, or no video in it.
+        ClipAssetsError: As `key_for`, and for a file that is no video.
+    """
+    if named.text in order:
+        return [named.text]
+    for path in (named.path, root / named.text):
+        if path.exists():
+            return _listed(root, path)
+    keys = registered_keys(root, named, order)
+    if not keys:
+        raise LibraryError(
+            f"{named.text}: no such video or folder, neither at {named.path} nor in the library {root.absolute()}."
+        )
+    return keys
+
+
+def _listed(root: Path, path: Path) -> list[str]:
+    return [key_for(root, video) for video in videos_at(path)]

@@ -1,0 +1,195 @@
+"""The truth about each video, from the manifests: what is stored, and whether it is what the settings ask for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from clip_assets.core.errors import ClipAssetsError, PartitionKeyError
+from clip_assets.core.library.listing import check_listable, file_signature, fingerprint, is_gone, path_for
+from clip_assets.core.model.devices import expected_precision
+from clip_assets.core.records import RECORD_TYPES
+from clip_assets.core.shots import shot_parameters
+from clip_assets.core.store import Store
+from clip_assets.core.store.manifest import Manifest, SourceStat
+from clip_assets.orchestration.failures import Failure, Signature
+from clip_assets.parameters import (
+    Parameters,
+    Unknown,
+    attempt_digests,
+    differences,
+    encoding_parameters,
+    feature_parameters,
+    frame_parameters,
+    match_parameters,
+    model_parameters,
+    of_frames,
+    wanted_texts,
+)
+from clip_assets.results.staleness import Differing, in_words
+from clip_assets.results.summaries import FrameSummary
+from clip_assets.settings import Settings
+
+State = Literal["failed", "stale", "missing", "done", "gone"]
+"""``done``: what the settings ask for is stored; ``failed``: the last run for it failed; ``stale``: something else is
+stored; ``missing``: nothing whole is; ``gone``: the video's file isn't in the library, whatever is stored."""
+
+_WORST_FIRST: Sequence[State] = ("failed", "stale", "missing", "done", "gone")
+
+Failures = Mapping[str, Mapping[str, Failure]]
+"""Why the last run failed, by asset and partition key; see `instance.failures`."""
+
+
+@dataclass(frozen=True)
+class AssetState:
+    """What is stored of one asset for one partition.
+
+    Attributes:
+        state: See `State`.
+        reason: Why it failed, or is stale; empty otherwise.
+        manifest: Of what is stored; None where nothing is.
+        differing: Where it is stale, in what; see `staleness`.
+        failed_as_before: Whether it failed, and neither its file nor the settings have changed since.
+    """
+
+    state: State
+    reason: str = ""
+    manifest: Manifest | None = None
+    differing: Differing = field(default_factory=dict)
+    failed_as_before: bool = False
+
+
+@dataclass(frozen=True)
+class VideoStatus:
+    """What is stored of one video.
+
+    Attributes:
+        key: Its partition key.
+        assets: The state of each asset, by the asset's name; whoever comes later depends on those before.
+    """
+
+    key: str
+    assets: Mapping[str, AssetState]
+
+    @property
+    def state(self) -> State:
+        """The worst of its assets' states; if it is gone, all of them are."""
+        return self._worst.state
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, or why any of its assets is stale; empty otherwise."""
+        if self.state != "stale":
+            return self._worst.reason
+        differing: dict[str, tuple[Any, Any]] = {}
+        for asset in reversed(list(self.assets.values())):
+            differing |= asset.differing
+        return "; ".join(in_words(differing)) or self._worst.reason
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a run should take it: it isn't done, and it isn't to fail as it did before."""
+        if self.state != "failed":
+            return self.state in ("stale", "missing")
+        for asset in self.assets.values():
+            if asset.failed_as_before:
+                return False
+            if asset.state != "done":
+                return True
+        return False
+
+    @property
+    def _worst(self) -> AssetState:
+        return min(self.assets.values(), key=lambda asset: _WORST_FIRST.index(asset.state))
+
+
+def video_states(settings: Settings, keys: Sequence[str], failures: Failures) -> Iterator[VideoStatus]:
+    """The state of each video.
+
+    A video whose file has the size and time that were noted when its fingerprint was taken is not read. That is meant
+    for whoever shows states; the assets read it.
+
+    Args:
+        settings: The deployment's.
+        keys: Partition keys.
+        failures: As `instance.failures` gives them.
+
+    Raises:
+        LibraryUnreadableError: The library's folder can't be listed, as when a disk isn't mounted.
+    """
+    check_listable(settings.videos)
+    store = Store(settings.output)
+    precision = expected_precision(settings.precision, settings.device_ids)
+    encoding = encoding_parameters(model_parameters(settings, precision), settings.pipeline_options)
+    texts = wanted_texts(settings)
+    attempts = attempt_digests(settings)
+    for key in keys:
+        manifests = {asset: store.manifest(asset, key) for asset in RECORD_TYPES}
+        signature = file_signature(settings.videos, key)
+        if signature is None and _is_gone(settings.videos, key):
+            yield VideoStatus(key, {asset: AssetState("gone", "", found) for asset, found in manifests.items()})
+            continue
+        source = _source(settings.videos, key, signature, list(filter(None, manifests.values())))
+        frames = frame_parameters(source, settings.sampling)
+        wanted = _wanted(frames, encoding, texts, manifests, store)
+        states = {}
+        for asset, manifest in manifests.items():
+            failure = failures.get(asset, {}).get(key)
+            as_before = failure is not None and failure.would_repeat(attempts, signature)
+            states[asset] = _state(manifest, wanted[asset], failure, as_before)
+        yield VideoStatus(key, states)
+
+
+def _wanted(
+    frames: Parameters,
+    encoding: Parameters,
+    texts: Parameters,
+    manifests: Mapping[str, Manifest | None],
+    store: Store,
+) -> Mapping[str, Parameters]:
+    """The parameters that are wanted of each asset of a video."""
+    features = feature_parameters(frames, encoding)
+    chosen = manifests["frame_indices"]
+    if chosen is not None and not differences(chosen.parameters, frames):
+        features = of_frames(features, FrameSummary.read(chosen.summary), manifests["clip_features"], store)
+    return {
+        "frame_indices": frames,
+        "clip_features": features,
+        "shots": shot_parameters(features),
+        "text_match": match_parameters(features, texts),
+    }
+
+
+def _is_gone(root: Path, key: str) -> bool:
+    try:
+        path_for(root, key)
+    except PartitionKeyError:
+        return False
+    return is_gone(root, key)
+
+
+def _source(root: Path, key: str, signature: Signature, stored: Sequence[Manifest]) -> str | Unknown:
+    """The fingerprint of the video, if anything is stored to compare: as it was noted of this file, else read."""
+    if not stored:
+        return Unknown("nothing is stored")
+    if signature is not None:
+        seen = SourceStat(*signature[:2])
+        noted = {str(manifest.parameters.get("source")) for manifest in stored if manifest.source_stat == seen}
+        if len(noted) == 1:
+            return noted.pop()
+    try:
+        return fingerprint(path_for(root, key))
+    except ClipAssetsError as error:
+        return Unknown(str(error))
+
+
+def _state(manifest: Manifest | None, wanted: Parameters, failure: Failure | None, as_before: bool) -> AssetState:
+    differing = differences(manifest.parameters if manifest else {}, wanted)
+    if manifest is not None and not differing:
+        return AssetState("done", manifest=manifest)
+    if failure is not None:
+        return AssetState("failed", failure.reason, manifest, failed_as_before=as_before)
+    if manifest is None:
+        return AssetState("missing")
+    pairs = {name: (made, wanted[name]) for name, made in differing.items()}
+    return AssetState("stale", "; ".join(in_words(pairs)), manifest, pairs)
