@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from clip_assets_tests.server import DagsterServer
-from clip_assets_tests.test_living_folder import Folder, crash_and_recover, cut_the_power, live
+from clip_assets_tests.making.server import DagsterServer
+from clip_assets_tests.orchestration.test_living_folder import Folder, crash_and_recover, cut_the_power, live
 
 COMMANDS = {"code server": "dagster api grpc", "daemon": "dagster._daemon", "run": "multiprocessing.spawn"}
 

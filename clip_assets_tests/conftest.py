@@ -52,7 +52,7 @@ def reference_video(reference_folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def demo_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the demo's clips in ``videos`` and their results in ``output``; not to be changed."""
-    from clip_assets_tests.asked import store_demo_clips
+    from clip_assets_tests.making.asked import store_demo_clips
 
     folder = tmp_path_factory.mktemp("demo_library")
     store_demo_clips(folder)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from clip_assets_tests import browser
-from clip_assets_tests.server import dagster_dev, wait_until
+from clip_assets_tests.making import browser
+from clip_assets_tests.making.server import dagster_dev, wait_until
 
 pytest.importorskip("playwright", reason="playwright isn't installed: pip install '.[browser]'")
 if browser.find_browser() is None:

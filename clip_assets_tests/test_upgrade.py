@@ -20,7 +20,7 @@ from clip_assets.parameters import code_versions
 from clip_assets.results.states import AssetState, video_states
 from clip_assets.results.summaries import FeatureSummary, FrameSummary, MatchSummary, Summary
 from clip_assets_tests.golden import FORMATS, OUTPUT, VIDEOS, golden_settings
-from clip_assets_tests.platform import Platform
+from clip_assets_tests.making.platform import Platform
 
 ASSETS = ("frame_indices", "clip_features", "text_match")
 """What the earlier version stored."""

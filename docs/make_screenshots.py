@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from clip_assets_tests.browse.served import browsed
-from clip_assets_tests.browser import RUN_SECONDS, UI, browser_page, make_deployment, register
-from clip_assets_tests.server import dagster_dev
+from clip_assets_tests.making.browser import RUN_SECONDS, UI, browser_page, make_deployment, register
+from clip_assets_tests.making.server import dagster_dev
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -19,7 +19,7 @@ from clip_assets.core.video import decode, probe
 from clip_assets.demo.shapes import Shape, draw, plain
 from clip_assets.settings import Settings
 from clip_assets_tests.browse.served import served
-from clip_assets_tests.browser import OPTIONS, find_browser
+from clip_assets_tests.making.browser import OPTIONS, find_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from clip_assets.cli import main
-from clip_assets_tests import corpus
-from clip_assets_tests.checkpoints import random_vit
+from clip_assets_tests.making import corpus
+from clip_assets_tests.making.checkpoints import random_vit
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = Path("models/clip/checkpoints/CLIP-custom.pth")

@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from clip_assets_tests import corpus
-from clip_assets_tests.checkpoints import random_network
 from clip_assets_tests.extract.conftest import Extract
+from clip_assets_tests.making import corpus
+from clip_assets_tests.making.checkpoints import random_network
 
 VIT_B_32 = {"image_resolution": 224, "vision_layers": 12, "vision_width": 768, "vision_patch_size": 32}
 RN50 = {"image_resolution": 224, "vision_layers": (3, 4, 6, 3), "vision_width": 64, "vision_patch_size": None}

@@ -27,10 +27,10 @@ from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import probe
 from clip_assets.demo import demo_clips
 from clip_assets.extract import extraction
-from clip_assets_tests import corpus
-from clip_assets_tests.checkpoints import random_resnet
 from clip_assets_tests.extract.conftest import CHECKPOINT, Extract
-from clip_assets_tests.platform import Platform, make_platform
+from clip_assets_tests.making import corpus
+from clip_assets_tests.making.checkpoints import random_resnet
+from clip_assets_tests.making.platform import Platform, make_platform
 
 BOTH = "video_paths=[./a.mp4, ./b.mp4]"
 COMMANDS = [

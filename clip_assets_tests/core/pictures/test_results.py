@@ -29,7 +29,7 @@ from clip_assets.core.records import ClipFeatures, TextMatch
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import probe
 from clip_assets.demo import demo_clips
-from clip_assets_tests import corpus
+from clip_assets_tests.making import corpus
 
 (SHAPES,) = [clip for clip in demo_clips() if clip.name == "shapes.mp4"]
 RED, BLUE, GREEN = (220, 30, 30), (40, 80, 220), (30, 160, 60)

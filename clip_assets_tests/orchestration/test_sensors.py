@@ -1,0 +1,630 @@
+"""What the sensors ask for, tick by tick, with a daemon of a few lines that carries it out or dies half-way."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import dagster as dg
+import pytest
+
+from clip_assets.core import matching
+from clip_assets.core.errors import ClipAssetsError, ResultMissingError, VideoUnreadableError
+from clip_assets.core.library.listing import fingerprint, list_videos
+from clip_assets.core.records import RECORD_TYPES
+from clip_assets.core.store.store import TRASH, Store
+from clip_assets.definitions import build_definitions
+from clip_assets.orchestration.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
+from clip_assets.orchestration.instance import register
+from clip_assets.orchestration.library_tick import REQUESTS_PER_TICK, Cursor, Decision, Look
+from clip_assets.orchestration.partitions import materialized_version, version_events
+from clip_assets_tests.making import corpus
+from clip_assets_tests.making.platform import ASSETS, Platform, make_platform
+
+SETTLE = 10.0
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        made = make_platform(tmp_path, instance)
+        made.change(pictures="off")
+        yield made
+
+
+@dataclass
+class Daemon:
+    """Evaluates `video_library` as Dagster's daemon does; its runs go on until a test ends them."""
+
+    platform: Platform
+    cursor: str | None = None
+    now: float = 1_000_000.0
+    run_keys: list[str] = field(default_factory=list)
+    run_ids: list[str] = field(default_factory=list)
+
+    def tick(self, *, seconds: float = SETTLE, dies_after: str = "") -> Decision:
+        """One tick, ``seconds`` after the last; it may die after its ``observations`` or its ``partitions``."""
+        self.now += seconds
+        platform, instance = self.platform, self.platform.instance
+        look = Look(platform.settings, instance, list_videos(platform.videos), self.now)
+        decision = look.decide(Cursor.from_json(self.cursor))
+        result = decision.to_dagster(self.cursor)
+        for event in result.asset_events:
+            instance.report_runless_asset_event(event)
+        if dies_after == "observations":
+            return decision
+        for request in result.dynamic_partitions_requests or ():
+            if isinstance(request, dg.AddDynamicPartitionsRequest):
+                instance.add_dynamic_partitions("videos", list(request.partition_keys))
+            else:
+                for key in request.partition_keys:
+                    instance.delete_dynamic_partition("videos", key)
+        if dies_after == "partitions":
+            return decision
+        self.cursor = result.cursor
+        for request in result.run_requests or ():
+            if request.run_key not in self.run_keys:
+                self.run_keys.append(request.run_key)
+                run = dg.DagsterRun("job", run_id=str(uuid.uuid4()), tags=request.tags, status=STARTED)
+                self.run_ids.append(instance.add_run(run).run_id)
+        return decision
+
+    def end_runs(self) -> None:
+        for run_id in self.run_ids:
+            run = self.platform.instance.get_run_by_id(run_id)
+            self.platform.instance.report_run_canceled(run)
+        self.run_ids.clear()
+
+
+STARTED = dg.DagsterRunStatus.STARTED
+
+
+def put(platform: Platform, *keys: str, content: str = "a") -> None:
+    for key in keys:
+        path = platform.videos / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
+def batches(decision: Decision) -> list[list[str]]:
+    return [list(batch) for batch in decision.batches]
+
+
+def steady(platform: Platform, *keys: str) -> Daemon:
+    """A daemon that has seen these videos, with results asked for and no run left."""
+    put(platform, *keys)
+    daemon = Daemon(platform)
+    daemon.tick()
+    daemon.tick()
+    assert platform.registered() == sorted(keys)
+    daemon.end_runs()
+    return daemon
+
+
+def test_new_videos_are_taken_once_they_have_settled_and_share_a_run(platform: Platform) -> None:
+    put(platform, "b.mp4", "a.mp4", "deep/er/c.mkv", "notes.txt", "half.mp4.part")
+    daemon = Daemon(platform)
+    first = daemon.tick()
+    assert (batches(first), platform.registered()) == ([], [])
+    assert "3 waiting: still being copied" in first.message
+    second = daemon.tick()
+    assert batches(second) == [["a.mp4", "b.mp4", "deep/er/c.mkv"]]
+    assert second.message == "3 new; 2 files left out for their ending: .part 1, .txt 1"
+    assert platform.registered() == ["a.mp4", "b.mp4", "deep/er/c.mkv"]
+    assert batches(daemon.tick()) == []
+    assert daemon.tick().message == "no change, 3 videos; 2 files left out for their ending: .part 1, .txt 1"
+
+
+def test_a_video_that_grows_is_not_touched(platform: Platform) -> None:
+    daemon = Daemon(platform)
+    for length in range(1, 4):
+        put(platform, "slow.mp4", content="a" * length)
+        assert batches(daemon.tick()) == []
+    assert batches(daemon.tick()) == [["slow.mp4"]]
+
+
+def test_the_run_of_a_batch_is_for_the_range_and_that_of_one_video_for_its_partition(platform: Platform) -> None:
+    put(platform, "a.mp4", "b.mp4", "c.mp4")
+    platform.change(videos_per_run=2)
+    daemon = Daemon(platform)
+    daemon.tick()
+    decision = daemon.tick()
+    requests = decision.to_dagster(None).run_requests
+    assert [request.tags for request in requests] == [
+        {"dagster/asset_partition_range_start": "a.mp4", "dagster/asset_partition_range_end": "b.mp4"},
+        {"dagster/partition": "c.mp4"},
+    ]
+
+
+def test_a_new_or_changed_video_s_data_version_is_observed(platform: Platform) -> None:
+    daemon = steady(platform, "a.mp4")
+    put(platform, "a.mp4", content="another")
+    daemon.tick()
+    daemon.tick()
+    records = platform.instance.fetch_observations(dg.AssetKey("video"), limit=10).records
+    versions = [record.asset_observation.tags["dagster/data_version"] for record in records]
+    assert versions[0] == fingerprint(platform.videos / "a.mp4")
+    assert len(versions) == len(set(versions)) == 2
+    assert materialized_version(platform.instance, "a.mp4") == versions[0]
+
+
+def test_a_library_that_was_registered_before_videos_were_filled_is_filled_tick_by_tick(platform: Platform) -> None:
+    keys = [f"{name}.mp4" for name in "abcde"]
+    video = dg.AssetKey("video")
+    with patch(
+        "clip_assets.orchestration.library_tick.version_events", lambda key, version: version_events(key, version)[:1]
+    ):
+        daemon = steady(platform, *keys)
+    assert platform.instance.get_materialized_partitions(video) == set()
+    daemon.cursor = json.dumps({"state": Cursor.from_json(daemon.cursor).state, "hold": None})
+    with patch("clip_assets.orchestration.library_tick.VIDEOS_PER_TICK", 3):
+        assert batches(daemon.tick()) == []
+        assert len(platform.instance.get_materialized_partitions(video)) == 3
+        assert batches(daemon.tick()) == []
+    assert platform.instance.get_materialized_partitions(video) == set(keys)
+    with patch.object(type(platform.instance), "get_materialized_partitions", side_effect=AssertionError("asked")):
+        daemon.tick()
+
+
+def test_a_changed_video_runs_again_alone_and_its_neighbours_do_not(platform: Platform) -> None:
+    daemon = steady(platform, "a.mp4", "b.mp4", "c.mp4")
+    put(platform, "b.mp4", content="another")
+    assert batches(daemon.tick()) == []
+    decision = daemon.tick()
+    assert (batches(decision), decision.message) == ([["b.mp4"]], "1 changed")
+    assert len(daemon.run_keys) == 2
+
+
+def test_a_video_that_changes_back_runs_again_even_with_its_old_size_and_mtime(platform: Platform) -> None:
+    daemon = steady(platform, "a.mp4")
+    path = platform.videos / "a.mp4"
+    stat = path.stat()
+    for content, times in (("b", (2, 2)), ("a", (stat.st_atime_ns, stat.st_mtime_ns)), ("b", (2, 2))):
+        put(platform, "a.mp4", content=content)
+        os.utime(path, ns=times)
+        daemon.tick()
+        assert batches(daemon.tick()) == [["a.mp4"]]
+        daemon.end_runs()
+    assert len(daemon.run_keys) == len(set(daemon.run_keys)) == 4
+
+
+def test_a_touched_video_with_the_same_content_runs_no_more(platform: Platform) -> None:
+    daemon = steady(platform, "a.mp4")
+    os.utime(platform.videos / "a.mp4", ns=(5, 5))
+    daemon.tick()
+    assert batches(daemon.tick()) == []
+    assert daemon.tick().message == "no change, 1 videos"
+
+
+def test_a_video_that_changes_while_a_run_holds_it_is_asked_for_when_the_run_has_ended(platform: Platform) -> None:
+    put(platform, "a.mp4", "b.mp4", "c.mp4")
+    daemon = Daemon(platform)
+    daemon.tick()
+    daemon.tick()
+    put(platform, "b.mp4", content="another")
+    for _ in range(3):
+        decision = daemon.tick()
+        assert batches(decision) == []
+        assert "1 waiting: a run holds it" in decision.message
+    daemon.end_runs()
+    daemon.tick()
+    assert batches(daemon.tick()) == [["b.mp4"]]
+
+
+def test_a_removed_video_s_partition_goes_when_no_run_holds_it(platform: Platform) -> None:
+    put(platform, "a.mp4", "b.mp4")
+    daemon = Daemon(platform)
+    daemon.tick()
+    daemon.tick()
+    (platform.videos / "a.mp4").unlink()
+    assert "1 waiting: a run holds it" in daemon.tick().message
+    assert platform.registered() == ["a.mp4", "b.mp4"]
+    daemon.end_runs()
+    assert daemon.tick().message == "1 removed"
+    assert platform.registered() == ["b.mp4"]
+    assert daemon.tick().message == "no change, 1 videos"
+
+
+@pytest.mark.parametrize("removed", ["keep", "trash"])
+def test_results_of_a_removed_video_are_kept_or_moved_to_the_trash(platform: Platform, removed: str) -> None:
+    corpus.single_frame(platform.videos / "a.mp4")
+    put(platform, "b.mp4")
+    platform.change(removed=removed)
+    platform.add("a.mp4")
+    assert platform.materialize("a.mp4").success
+    daemon = Daemon(platform)
+    daemon.tick()
+    (platform.videos / "a.mp4").unlink()
+    daemon.tick()
+    assert "a.mp4" not in platform.registered()
+    trash = Store(f"{platform.settings.output}/{TRASH}")
+    for asset in RECORD_TYPES:
+        assert list(platform.store.keys(asset)) == (["a.mp4"] if removed == "keep" else [])
+        assert list(trash.keys(asset)) == ([] if removed == "keep" else ["a.mp4"])
+
+
+def test_a_video_that_comes_back_is_asked_for_again(platform: Platform) -> None:
+    daemon = steady(platform, "a.mp4", "b.mp4")
+    (platform.videos / "a.mp4").rename(platform.folder / "a.mp4")
+    daemon.tick()
+    (platform.folder / "a.mp4").rename(platform.videos / "a.mp4")
+    daemon.tick()
+    assert batches(daemon.tick()) == [["a.mp4"]]
+    assert platform.registered() == ["b.mp4", "a.mp4"]
+
+
+def test_a_video_that_comes_back_with_its_results_still_stored_is_registered_again(platform: Platform) -> None:
+    corpus.single_frame(platform.videos / "a.mp4")
+    put(platform, "b.mp4")
+    platform.add("a.mp4", "b.mp4")
+    assert platform.materialize("a.mp4").success
+    daemon = Daemon(platform)
+    daemon.tick()
+    (platform.videos / "a.mp4").rename(platform.folder / "a.mp4")
+    daemon.tick()
+    assert platform.registered() == ["b.mp4"]
+    (platform.folder / "a.mp4").rename(platform.videos / "a.mp4")
+    daemon.tick()
+    daemon.tick()
+    assert platform.registered() == ["b.mp4", "a.mp4"]
+
+
+def test_an_empty_library_removes_nothing_and_says_so(platform: Platform) -> None:
+    daemon = steady(platform, "a.mp4", "b.mp4")
+    for name in ("a.mp4", "b.mp4"):
+        (platform.videos / name).unlink()
+    for _ in range(6):
+        assert "2 gone but kept (a.mp4, b.mp4): an empty library removes nothing" in daemon.tick().message
+    assert platform.registered() == ["a.mp4", "b.mp4"]
+
+
+def test_a_library_that_cannot_be_listed_removes_nothing_and_says_so(platform: Platform) -> None:
+    daemon = steady(platform, "a.mp4")
+    platform.videos.rename(platform.folder / "unmounted")
+    repository = build_definitions(platform.settings).get_repository_def()
+    sensor = repository.get_sensor_def("video_library")
+    context = dg.build_sensor_context(platform.instance, cursor=daemon.cursor, repository_def=repository)
+    result = sensor(context)
+    assert isinstance(result, dg.SkipReason)
+    assert "can't be listed" in result.skip_message
+    assert "CLIP_ASSETS_VIDEOS" in result.skip_message
+    assert "Nothing is removed." in result.skip_message
+    assert platform.registered() == ["a.mp4"]
+
+
+def test_many_deletions_at_once_are_named_and_wait_for_three_more_ticks(platform: Platform) -> None:
+    keys = [f"{number}.mp4" for number in range(10)]
+    daemon = steady(platform, *keys)
+    for key in keys[:6]:
+        (platform.videos / key).unlink()
+    for left in (3, 2, 1):
+        message = daemon.tick().message
+        assert "6 gone but kept (0.mp4, 1.mp4, 2.mp4, 3.mp4, 4.mp4 ...)" in message
+        assert f"the next {left} ticks" in message
+        assert platform.registered() == keys
+    assert daemon.tick().message == "6 removed"
+    assert platform.registered() == keys[6:]
+
+
+def test_what_can_be_no_key_or_cannot_be_read_is_reported_and_costs_nothing_else(platform: Platform) -> None:
+    put(platform, "a.mp4", "line\nbreak.mp4")
+    (platform.videos / "loop").symlink_to(platform.videos)
+    (platform.videos / "nothing.mp4").symlink_to(platform.folder / "nothing")
+    daemon = Daemon(platform)
+    daemon.tick()
+    decision = daemon.tick()
+    assert batches(decision) == [["a.mp4"]]
+    assert "left out 'line\\nbreak.mp4': " in decision.message
+    assert "left out 'nothing.mp4': it is a link to nothing" in decision.message
+
+
+def test_a_video_that_cannot_be_opened_waits_and_is_named(platform: Platform) -> None:
+    put(platform, "a.mp4", "b.mp4")
+    daemon = Daemon(platform)
+    daemon.tick()
+
+    def read(path: Path) -> str:
+        if path.name == "a.mp4":
+            raise VideoUnreadableError(f"{path} can't be read: Permission denied.")
+        return fingerprint(path)
+
+    with patch("clip_assets.orchestration.library_tick.fingerprint", read):
+        decision = daemon.tick()
+    assert batches(decision) == [["b.mp4"]]
+    assert decision.message == f"1 new, waiting: {platform.videos / 'a.mp4'} can't be read: Permission denied."
+    daemon.end_runs()
+    assert batches(daemon.tick()) == [["a.mp4"]]
+
+
+def test_videos_that_were_added_and_materialized_by_hand_are_recognised(platform: Platform) -> None:
+    for name in ("a", "b", "c"):
+        corpus.single_frame(platform.videos / f"{name}.mp4")
+    platform.add("a.mp4", "b.mp4", "c.mp4")
+    assert platform.materialize("b.mp4").success
+    daemon = Daemon(platform)
+    daemon.tick()
+    decision = daemon.tick()
+    assert batches(decision) == [["a.mp4"], ["c.mp4"]]
+
+
+def test_a_video_that_changed_while_what_was_known_got_lost_is_not_missed(platform: Platform) -> None:
+    corpus.single_frame(platform.videos / "a.mp4")
+    platform.add("a.mp4")
+    assert platform.materialize("a.mp4").success
+    corpus.constant_rate(platform.videos / "a.mp4")
+    daemon = Daemon(platform, cursor=Cursor(state="lost").to_json())
+    daemon.tick()
+    assert batches(daemon.tick()) == [["a.mp4"]]
+
+
+@pytest.mark.parametrize("dies_after", ["observations", "partitions"])
+def test_a_tick_that_dies_half_way_loses_nothing_and_doubles_nothing(platform: Platform, dies_after: str) -> None:
+    put(platform, "a.mp4", "b.mp4")
+    daemon = Daemon(platform)
+    daemon.tick()
+    died = daemon.tick(dies_after=dies_after)
+    again = daemon.tick()
+    assert batches(died) == batches(again) == [["a.mp4", "b.mp4"]]
+    assert platform.registered() == ["a.mp4", "b.mp4"]
+    assert [request.run_key for request in again.to_dagster("c").run_requests] == [
+        request.run_key for request in died.to_dagster("c").run_requests
+    ]
+    assert len(daemon.run_keys) == 1
+    assert batches(daemon.tick()) == []
+
+
+def test_a_tick_asks_for_a_stated_number_of_runs_and_the_next_ones_for_the_rest(platform: Platform) -> None:
+    keys = [f"{number:03}.mp4" for number in range(2 * REQUESTS_PER_TICK + 3)]
+    put(platform, *keys)
+    platform.change(videos_per_run=1)
+    daemon = Daemon(platform)
+    daemon.tick()
+    decisions = [daemon.tick() for _ in range(3)]
+    assert [len(decision.batches) for decision in decisions] == [REQUESTS_PER_TICK, REQUESTS_PER_TICK, 3]
+    assert f"{REQUESTS_PER_TICK + 3} left to the next tick" in decisions[0].message
+    assert platform.registered() == keys
+    assert batches(daemon.tick()) == []
+
+
+def test_reading_ends_in_time_and_goes_on_in_the_next_tick(platform: Platform) -> None:
+    put(platform, "a.mp4", "b.mp4")
+    daemon = Daemon(platform)
+    daemon.tick()
+    with patch("clip_assets.orchestration.library_tick.READING_SECONDS", -1.0):
+        decision = daemon.tick()
+    assert (batches(decision), decision.message) == ([], "2 left to the next tick")
+    assert batches(daemon.tick()) == [["a.mp4", "b.mp4"]]
+
+
+def test_a_video_of_another_ending_that_was_added_by_name_is_kept_and_other_files_are_counted(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    corpus.bare(platform.videos / "take.001", corpus.Recipe(frames=2), "mp4")
+    put(platform, "take.002", "notes.txt", "deep/notes.txt", "ok.mp4")
+    platform.add("take.001")
+    for name, reason in [("notes.txt", "it is a text"), ("gone.mp4", "No such file"), ("take.00", "No such file")]:
+        with pytest.raises(ClipAssetsError, match=rf"{name}: {reason}"):
+            platform.add(name)
+    register(platform.instance, platform.videos, [platform.videos])
+    assert "4 files left out for their ending: .txt 2, " in caplog.text
+    sensor = build_definitions(platform.settings).get_repository_def().get_sensor_def("video_library")
+    context = dg.build_sensor_context(instance=platform.instance, definitions=build_definitions(platform.settings))
+    result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    assert not result.dynamic_partitions_requests
+    assert "3 files left out for their ending: .txt 2, .002 1" in str(result.skip_reason)
+
+
+def test_the_cursor_stays_small(platform: Platform) -> None:
+    daemon = steady(platform, *(f"{number}.mp4" for number in range(50)))
+    assert daemon.cursor is not None
+    assert len(daemon.cursor) < 200
+
+
+@dataclass
+class Splitter:
+    """Evaluates `split_failed_batches` as Dagster's daemon does, without carrying out what it asks for."""
+
+    platform: Platform
+    cursor: str | None = None
+
+    def tick(self) -> dg.SensorResult:
+        repository = build_definitions(self.platform.settings).get_repository_def()
+        sensor = repository.get_sensor_def("split_failed_batches")
+        context = dg.build_sensor_context(self.platform.instance, cursor=self.cursor, repository_def=repository)
+        result = sensor(context)
+        self.cursor = result.cursor
+        return result
+
+
+def split(platform: Platform) -> dg.SensorResult:
+    """What `split_failed_batches` answers in its first tick."""
+    return Splitter(platform).tick()
+
+
+def asked(result: dg.SensorResult) -> list[tuple[list[str], list[str]]]:
+    """For each run that is asked for, the first and the last partition, and the assets in order."""
+    return [
+        (
+            [value for name, value in request.tags.items() if name != AGAIN_TAG],
+            [asset for asset in ASSETS if dg.AssetKey(asset) in request.asset_selection],
+        )
+        for request in result.run_requests
+    ]
+
+
+def carry_out(platform: Platform, result: dg.SensorResult) -> dict[str, dg.ExecuteInProcessResult]:
+    """Do the runs that are asked for; by the first partition of each."""
+    return {keys[0]: platform.materialize(*keys, assets=assets) for keys, assets in asked(result)}
+
+
+def materialized(platform: Platform, asset: str) -> list[str]:
+    """What is done in Dagster's eyes."""
+    return sorted(platform.instance.get_materialized_partitions(dg.AssetKey(asset)))
+
+
+def die(platform: Platform, job: str, tags: dict[str, str]) -> None:
+    """A run whose process is gone."""
+    run = dg.DagsterRun(job, run_id=str(uuid.uuid4()), tags=tags, status=STARTED)
+    platform.instance.report_run_failed(platform.instance.add_run(run))
+
+
+@pytest.fixture
+def batch(platform: Platform) -> list[str]:
+    """Five registered videos, the second of which is none."""
+    keys = [f"{name}.mp4" for name in "abcde"]
+    for key in keys:
+        corpus.single_frame(platform.videos / key)
+    put(platform, "b.mp4", content="no video")
+    platform.add(*keys)
+    return keys
+
+
+GOOD = ["a.mp4", "c.mp4", "d.mp4", "e.mp4"]
+BELOW = ASSETS[1:]
+SPLIT = [(["a.mp4"], BELOW), (["c.mp4", "e.mp4"], BELOW), (["b.mp4"], ASSETS)]
+
+
+def test_what_a_failing_step_stored_is_recorded_before_it_fails(platform: Platform, batch: list[str]) -> None:
+    failed = platform.materialize(*batch)
+    assert not failed.success
+    assert materialized(platform, "frame_indices") == GOOD
+    events = {event.partition: event for event in failed.asset_materializations_for_node("frame_indices")}
+    assert events["c.mp4"].metadata["sampled_frames"].value == 1
+    manifest = platform.store.manifest("frame_indices", "c.mp4")
+    assert events["c.mp4"].tags["dagster/data_version"] == manifest.data_version
+
+
+def test_a_failed_batch_is_split_into_what_failed_alone_and_the_next_steps_of_the_others(
+    platform: Platform, batch: list[str]
+) -> None:
+    config = {"frame_indices": {"extraction_total": 1}, "text_match": {"pred_texts": ["one", "two"]}}
+    platform.materialize(*batch, config=config)
+    result = split(platform)
+    assert asked(result) == SPLIT
+    others, alone = result.run_requests[1:]
+    assert others.job_name == "extract_clip_features"
+    assert others.run_config["ops"] == {"text_match": {"config": {"pred_texts": ["one", "two"]}}}
+    assert set(alone.run_config["ops"]) == {"frame_indices", "text_match"}
+    assert len({request.run_key for request in result.run_requests}) == 3
+
+
+@pytest.mark.dagster_bounds
+def test_a_split_gives_every_good_video_its_results_and_leaves_the_bad_one_red_alone(
+    platform: Platform, batch: list[str]
+) -> None:
+    platform.materialize(*batch)
+    splitter = Splitter(platform)
+    outcomes = carry_out(platform, splitter.tick())
+    assert {key: outcome.success for key, outcome in outcomes.items()} == {"a.mp4": True, "c.mp4": True, "b.mp4": False}
+    for asset in ASSETS:
+        assert materialized(platform, asset) == GOOD
+    assert asked(splitter.tick()) == []
+
+
+def test_where_only_the_last_step_failed_nothing_is_left_to_the_others(platform: Platform, batch: list[str]) -> None:
+    corpus.single_frame(platform.videos / "b.mp4")
+    keys = iter(batch)
+
+    def match(*arguments: Any) -> Any:
+        if next(keys) == "b.mp4":
+            raise ResultMissingError("gone")
+        return matching.match_texts(*arguments)
+
+    with patch("clip_assets.orchestration.assets.text_match.match_texts", match):
+        platform.materialize(*batch)
+    assert materialized(platform, "text_match") == GOOD
+    assert asked(split(platform)) == [(["b.mp4"], ["text_match"])]
+
+
+def test_a_failure_is_taken_up_once_and_not_where_a_later_run_has_taken_it_up(
+    platform: Platform, batch: list[str]
+) -> None:
+    platform.materialize(*batch)
+    splitter = Splitter(platform)
+    assert asked(splitter.tick()) == SPLIT
+    assert asked(splitter.tick()) == []
+    assert platform.materialize("a.mp4").success
+    assert platform.materialize("c.mp4", "d.mp4", assets=["clip_features"]).success
+    lost_its_cursor = asked(split(platform))
+    assert lost_its_cursor == [(["c.mp4", "d.mp4"], ["shots", "text_match"]), (["e.mp4"], BELOW), (["b.mp4"], ASSETS)]
+
+
+def test_a_failure_that_is_older_than_a_day_is_left_alone(platform: Platform, batch: list[str]) -> None:
+    platform.materialize(*batch)
+    day = time.time() + LOOK_BACK_SECONDS
+    assert asked(FailuresLook(platform.instance, 16, day + 60).decide(FailuresCursor())) == []
+    assert asked(FailuresLook(platform.instance, 16, day - 60).decide(FailuresCursor())) == SPLIT
+
+
+def test_what_a_tick_has_no_requests_left_for_is_taken_up_by_the_next(platform: Platform, batch: list[str]) -> None:
+    platform.materialize("a.mp4", "b.mp4", assets=["frame_indices"])
+    platform.materialize("b.mp4", "c.mp4", assets=ASSETS[:2])
+    splitter = Splitter(platform)
+    with patch("clip_assets.orchestration.failed_batches.REQUESTS_PER_TICK", 1):
+        ticks = [asked(splitter.tick()) for _ in range(2)]
+    assert ticks == [[(["c.mp4"], ["clip_features"]), (["b.mp4"], ASSETS[:2])], []]
+    platform.materialize("d.mp4", "e.mp4", assets=["text_match"])
+    platform.materialize("b.mp4", "c.mp4", assets=["clip_features"])
+    with patch("clip_assets.orchestration.failed_batches.REQUESTS_PER_TICK", 1):
+        first, second, third = (asked(splitter.tick()) for _ in range(3))
+    assert [keys for keys, _ in first] == [["d.mp4"], ["e.mp4"]]
+    assert [keys for keys, _ in second] == [["b.mp4"]]
+    assert third == []
+
+
+def test_a_cursor_of_the_sensor_s_older_kind_is_as_none(platform: Platform, batch: list[str]) -> None:
+    platform.materialize(*batch)
+    older = '{"__class__": "RunStatusSensorCursor", "record_id": 9, "update_timestamp": "2026-01-01T00:00:00"}'
+    assert asked(Splitter(platform, older).tick()) == SPLIT
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [({}, [["a.mp4", "c.mp4"]]), ({AGAIN_TAG: "the run before"}, [["a.mp4"], ["b.mp4"], ["c.mp4"]])],
+)
+def test_a_batch_that_died_without_a_word_is_asked_for_once_more_and_then_split(
+    platform: Platform, batch: list[str], tags: dict[str, str], expected: list[list[str]]
+) -> None:
+    tags = {"dagster/asset_partition_range_start": "a.mp4", "dagster/asset_partition_range_end": "c.mp4", **tags}
+    die(platform, "match_texts", tags)
+    result = split(platform)
+    assert asked(result) == [(keys, ["text_match"]) for keys in expected]
+    assert {request.job_name for request in result.run_requests} == {"match_texts"}
+
+
+def test_a_video_whose_own_run_died_twice_is_not_asked_for_for_ever(platform: Platform, batch: list[str]) -> None:
+    die(platform, "match_texts", {"dagster/partition": "a.mp4", AGAIN_TAG: "the run before"})
+    assert asked(split(platform)) == []
+
+
+def test_a_batch_that_failed_for_want_of_a_model_is_not_split(platform: Platform) -> None:
+    for key in ("a.mp4", "b.mp4"):
+        corpus.single_frame(platform.videos / key)
+    platform.add("a.mp4", "b.mp4")
+    platform.change(checkpoint=platform.folder / "missing.pth")
+    failed = platform.materialize("a.mp4", "b.mp4")
+    result = split(platform)
+    assert asked(result) == []
+    message = f"run {failed.run_id} failed for a reason that every video shares; it isn't split"
+    assert result.skip_reason.skip_message == message
+
+
+@pytest.mark.parametrize(("setting", "status"), [("on", "RUNNING"), ("off", "STOPPED")])
+def test_a_setting_starts_the_watching_of_the_folder_and_batches_are_always_split(
+    platform: Platform, setting: str, status: str
+) -> None:
+    platform.change(sensor=setting, sensor_interval=7)
+    sensors = build_definitions(platform.settings).get_repository_def().sensor_defs
+    assert {sensor.name: sensor.default_status.value for sensor in sensors} == {
+        "video_library": status,
+        "split_failed_batches": "RUNNING",
+    }
+    assert {sensor.minimum_interval_seconds for sensor in sensors} == {7}
