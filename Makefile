@@ -41,9 +41,10 @@ test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## click throu
 screenshots: $(VENV)/.installed-test $(VENV)/.installed-browser  ## make docs/images anew, with an installed Chromium
 	PYTHONPATH=. $(BIN)/python docs/make_screenshots.py
 
-lint: $(VENV)/.installed-lint  ## check style and types
+lint: $(VENV)/.installed-lint  ## check style, types, and what each room may import
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/python -m mypy
 
 format: $(VENV)/.installed-lint  ## put the code into its one format

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.definitions import build_definitions
 from clip_assets.demo import demo_clips
+from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import register
 from clip_assets.orchestration.partitions import partition_tags
 from clip_assets.settings import Settings

@@ -32,8 +32,8 @@ from unittest import mock
 import numpy as np
 import torch
 
+from clip_assets.core.cores import available_cores
 from clip_assets.core.model.clip_model import ClipModel
-from clip_assets.core.model.devices import available_cores
 from clip_assets.core.pipeline import decoding
 from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
 from clip_assets.core.records import VideoProbe

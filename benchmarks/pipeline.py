@@ -24,8 +24,9 @@ import numpy as np
 import torch
 from clip.model import CLIP
 
+from clip_assets.core.cores import available_cores
 from clip_assets.core.model.clip_model import ClipModel, Precision, load_model
-from clip_assets.core.model.devices import available_cores, default_batch_size, resolve_precision
+from clip_assets.core.model.devices import default_batch_size, resolve_precision
 from clip_assets.core.model.preprocess import Preprocess
 from clip_assets.core.pipeline.allocator import keep_freed_memory
 from clip_assets.core.pipeline.decoding import FRAMES_PER_MESSAGE, PipelineOptions, VideoJob

@@ -18,8 +18,8 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.core.records import RECORD_TYPES
-from clip_assets.definitions import build_definitions
 from clip_assets.orchestration.dagster_internals import add_partition_metadata, log_evaluation
+from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import register
 from clip_assets.orchestration.partitions import partition_tags
 from clip_assets.settings import Settings

@@ -26,7 +26,7 @@ from clip_assets.core.model.clip_model import load_model
 from clip_assets.core.pipeline.decoding import VideoJob
 from clip_assets.core.pipeline.features import Extracted, extract_features
 from clip_assets.core.video import probe
-from clip_assets.definitions import build_definitions
+from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import register
 from clip_assets.orchestration.partitions import partition_tags
 from clip_assets.settings import Settings

@@ -26,7 +26,7 @@ import numpy as np
 from clip_assets.core.digests import digest
 from clip_assets.core.library.listing import fingerprint
 from clip_assets.core.model.weights import model_sha256
-from clip_assets.core.records import ClipFeatures, Shots
+from clip_assets.core.records import ClipFeatures, Shots, SourceStat
 from clip_assets.core.search.ask import StoredRows, ask
 from clip_assets.core.search.cache import Entry, ShotCache
 from clip_assets.core.search.index import IndexedVideo, ShotIndex
@@ -35,7 +35,6 @@ from clip_assets.core.search.texts import TextCache
 from clip_assets.core.search.upkeep import FEATURES, Upkeep
 from clip_assets.core.shots import find_shots, row_edges, shot_parameters
 from clip_assets.core.store import Store
-from clip_assets.core.store.manifest import SourceStat
 from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.default_texts import default_texts
 

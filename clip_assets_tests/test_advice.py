@@ -9,7 +9,8 @@ import pytest
 from clip_assets.advice import EXTRACT, PLATFORM, Advice, explain
 from clip_assets.core import errors
 from clip_assets.extract.options import FLAGS, KEYS
-from clip_assets.orchestration.failures import Attempt, videos_failed
+from clip_assets.orchestration.failures import videos_failed
+from clip_assets.results.failure import Attempt
 from clip_assets.settings import Settings, variable_name
 
 

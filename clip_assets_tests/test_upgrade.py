@@ -16,7 +16,7 @@ from clip_assets.core.digests import digest
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
 from clip_assets.core.store.manifest import Manifest
-from clip_assets.parameters import code_versions
+from clip_assets.results.parameters import code_versions
 from clip_assets.results.states import AssetState, video_states
 from clip_assets.results.summaries import FeatureSummary, FrameSummary, MatchSummary, Summary
 from clip_assets_tests.golden import FORMATS, OUTPUT, VIDEOS, golden_settings

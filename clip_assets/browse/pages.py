@@ -17,10 +17,10 @@ from clip_assets.browse.charts import HEIGHT, WIDTH, across
 from clip_assets.browse.holdings import FEATURES, FRAMES, Holdings, Video
 from clip_assets.browse.listing import SIZES, SORTS, STATES, Listing
 from clip_assets.browse.question import Question
-from clip_assets.cli.show import sections
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError
 from clip_assets.core.library.listing import validate_key
 from clip_assets.core.search.queries import Place, parse_place
+from clip_assets.results.sections import sections
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -15,8 +15,8 @@ from clip_assets.browse.holdings import FEATURES
 from clip_assets.core.errors import ResultMissingError, VideoUnreadableError
 from clip_assets.core.library.listing import path_for
 from clip_assets.core.library.regular_files import check_is_file
-from clip_assets.core.pictures.kept import kept_picture
 from clip_assets.core.pictures.sheets import thumbnails
+from clip_assets.core.search.thumbnail import kept_picture
 from clip_assets.core.video import probe
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from clip_assets.results.summaries import FrameSummary, MatchSummary
 
 if TYPE_CHECKING:
     from clip_assets.answers import Moment, Scores
-    from clip_assets.core.pictures import Picture
+    from clip_assets.core.picture import Picture
     from clip_assets.core.store import Store
     from clip_assets.library import Library
 

@@ -4,6 +4,6 @@ What belongs here reads arguments and says what came of it. The work is done els
 it too.
 """
 
-from clip_assets.cli.main import main
+from clip_assets.cli.commands import main
 
 __all__ = ["main"]

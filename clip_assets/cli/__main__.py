@@ -2,6 +2,6 @@
 
 import sys
 
-from clip_assets.cli.main import main
+from clip_assets.cli.commands import main
 
 sys.exit(main())

@@ -132,7 +132,8 @@ def as_csv(found: Moments) -> str:
 
 def as_html(question: str, found: Moments) -> str:
     """An answer as one page that needs no other file."""
-    from clip_assets.cli.show import Section, as_page
+    from clip_assets.cli.show import as_page
+    from clip_assets.results.sections import Section
 
     parts = [Section(moment.key, _in_words(moment), pictures=_pictures(moment)) for moment in found]
     return as_page(question, parts or [Section("Nothing found")])
@@ -246,7 +247,7 @@ def _span(moment: Moment) -> str:
 
 def _pictures(moment: Moment) -> list[Any]:
     """The moment's thumbnail as a page shows it, if there is one."""
-    from clip_assets.core.pictures import Picture
+    from clip_assets.core.picture import Picture
 
     try:
         thumbnail = moment.thumbnail()

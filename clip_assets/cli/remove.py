@@ -5,15 +5,11 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 
-import dagster as dg
-
 from clip_assets.core.errors import LibraryError, SettingsError
 from clip_assets.core.library.listing import check_listable, file_signature, is_gone, list_videos
-from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
-from clip_assets.orchestration.instance import held_keys, open_instance, registered
+from clip_assets.orchestration.instance import forget, held_keys, open_instance, registered
 from clip_assets.orchestration.named import Named, registered_keys
-from clip_assets.orchestration.partitions import videos_partitions
 from clip_assets.project import load_settings
 from clip_assets.settings import Settings
 
@@ -42,8 +38,10 @@ def run(arguments: Namespace) -> int:
         keys = chosen_keys(settings, arguments.named, registered(instance), gone=arguments.gone)
         held = held_keys(instance, registered(instance)).intersection(keys)
         free = [key for key in keys if key not in held]
-        for line in forget(instance, settings, free, results):
-            sys.stdout.write(f"{line}\n")
+        for key in forget(instance, Store(settings.output), free, results):
+            sys.stdout.write(f"removed {key}\n")
+    for line in forgotten(settings, free, results):
+        sys.stdout.write(f"{line}\n")
     for key in sorted(held):
         sys.stderr.write(f"clip-assets: {key} stays: a run holds it. Cancel the run, or wait until it has ended.\n")
     return 1 if held else 0
@@ -85,32 +83,20 @@ def chosen_keys(settings: Settings, named: Sequence[Named], order: Sequence[str]
     return keys
 
 
-def forget(instance: dg.DagsterInstance, settings: Settings, keys: Sequence[str], results: str) -> Iterator[str]:
-    """Unregister videos; a line for each, then what is to be known.
+def forgotten(settings: Settings, removed: Sequence[str], results: str) -> Iterator[str]:
+    """What is to be known after videos were forgotten: where their results are, and which come back.
 
     Args:
-        instance: Where they are registered.
         settings: The deployment's.
-        keys: Their partition keys.
-        results: ``keep`` what is stored of them, or move it to ``trash``.
-
-    Raises:
-        StoreError: Results can't be moved; their video stays registered.
+        removed: Their partition keys.
+        results: What became of what is stored, ``keep`` or ``trash``.
     """
-    store = Store(settings.output)
-    present = [key for key in keys if file_signature(settings.videos, key) is not None]
-    for key in keys:
-        if results == "trash":
-            for asset in RECORD_TYPES:
-                store.move_to_trash(asset, key)
-        instance.delete_dynamic_partition(str(videos_partitions.name), key)
-        yield f"removed {key}"
-    if not keys:
+    if not removed:
         yield "Nothing to remove."
         return
     yield f"Results are {'kept in' if results == 'keep' else 'in trash/ below'} {settings.output}."
-    if present:
+    if present := sum(file_signature(settings.videos, key) is not None for key in removed):
         yield (
-            f"{len(present)} of them {'is' if len(present) == 1 else 'are'} still in the library: a watched folder, "
+            f"{present} of them {'is' if present == 1 else 'are'} still in the library: a watched folder, "
             "clip-assets add and clip-assets run take them again. Move the files away to be rid of them."
         )

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 
-import dagster as dg
-
 from clip_assets.cli.run_report import Report, plan_in_words, plan_lines
 from clip_assets.core.library.listing import path_for
 from clip_assets.core.model.devices import resolve_devices
@@ -20,7 +18,6 @@ from clip_assets.orchestration.instance import end_abandoned_runs, open_instance
 from clip_assets.orchestration.named import Named
 from clip_assets.orchestration.run_plan import Asked, Plan, make_plan
 from clip_assets.project import load_settings
-from clip_assets.settings import Settings
 
 STATES = {
     "missing": "those without results",
@@ -69,17 +66,17 @@ def run(arguments: argparse.Namespace) -> int:
         resolve_devices(settings.device_ids)
         if plan.new:
             register(instance, settings.videos, [path_for(settings.videos, key) for key in plan.new])
-        return _execute(instance, settings, plan, Report(plan, as_json=arguments.json))
+        stop, report = threading.Event(), Report(plan, as_json=arguments.json)
+        return _execute(Execution(instance, settings, report, stop.is_set), plan, report, stop)
 
 
-def _execute(instance: dg.DagsterInstance, settings: Settings, plan: Plan, report: Report) -> int:
+def _execute(execution: Execution, plan: Plan, report: Report, stop: threading.Event) -> int:
     """Compute in a thread of its own: Dagster would take Ctrl-C for itself in the main one."""
-    stop = threading.Event()
     failure: list[BaseException] = []
 
     def work() -> None:
         try:
-            Execution(instance, settings, report, stop.is_set).execute(plan.tasks)
+            execution.execute(plan.tasks)
         except BaseException as error:  # noqa: BLE001 - raised in the main thread
             failure.append(error)
 

@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class SourceStat:
+    """A video's file as it was when its fingerprint was taken: while both stay, nobody need read it again.
+
+    Attributes:
+        size: Bytes.
+        mtime_ns: Time of the last modification, nanoseconds since 1970.
+    """
+
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
 class Crop:
     """Pixels to leave out at the sides of a stored picture, before it is turned.
 

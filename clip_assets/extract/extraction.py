@@ -24,8 +24,8 @@ from clip_assets.default_texts import default_texts
 from clip_assets.extract.files import read_arrays, write_result
 from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.printing import Predictions, array_lines, note, print_lines
-from clip_assets.parameters import frame_content, frames_sha256
 from clip_assets.progress_bar import ProgressBar
+from clip_assets.results.parameters import frame_content, frames_sha256
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,7 +21,7 @@ from clip_assets.extract.files import ResultFiles, Standing, check_names, read_a
 from clip_assets.extract.inputs import Video, collect_inputs
 from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.options import Request
-from clip_assets.parameters import encoding_parameters, feature_parameters, frame_parameters, model_parameters
+from clip_assets.results.parameters import encoding_parameters, feature_parameters, frame_parameters, model_parameters
 
 if TYPE_CHECKING:
     from clip_assets.core.model.clip_model import Precision

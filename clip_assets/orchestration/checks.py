@@ -27,7 +27,7 @@ from clip_assets.core.video import decode
 from clip_assets.orchestration.dagster_internals import log_evaluation
 from clip_assets.orchestration.io_managers import StoredResults
 from clip_assets.orchestration.resources import VideoLibrary
-from clip_assets.parameters import differences, feature_parameters
+from clip_assets.results.parameters import differences, feature_parameters
 from clip_assets.results.summaries import FrameSummary
 
 SAME_PICTURE = 2.0

@@ -12,7 +12,7 @@ from filelock import FileLock
 from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.errors import ClipAssetsError, VideoUnreadableError
 from clip_assets.core.library.listing import fingerprint, path_for
-from clip_assets.definitions import build_definitions
+from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failures import is_every_video_s_fault, reason
 from clip_assets.orchestration.instance import held_keys
 from clip_assets.orchestration.jobs import extract_clip_features

@@ -20,11 +20,13 @@ from clip_assets.core.library.listing import (
 )
 from clip_assets.core.library.regular_files import why_no_file
 from clip_assets.core.records import RECORD_TYPES
+from clip_assets.core.store import Store
 from clip_assets.core.video import check_is_video
-from clip_assets.orchestration.failures import Failure, failed_videos, reason
+from clip_assets.orchestration.failures import failed_videos, reason
 from clip_assets.orchestration.partitions import keys_of_run, version_events, videos_partitions
 from clip_assets.orchestration.run_liveness import GONE, is_abandoned, signs_folder
 from clip_assets.project import instance_folder
+from clip_assets.results.failure import Failure
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +139,35 @@ def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) ->
                 instance.report_runless_asset_event(event)
     instance.add_dynamic_partitions(str(videos_partitions.name), keys)
     return keys
+
+
+def forget(instance: dg.DagsterInstance, store: Store, keys: Sequence[str], results: str) -> Iterator[str]:
+    """Make videos no partitions any more; yields each key when it is done.
+
+    Args:
+        instance: Where they are registered.
+        store: Where their results are.
+        keys: Their partition keys.
+        results: ``keep`` what is stored of them, or move it to ``trash``.
+
+    Raises:
+        StoreError: Results can't be moved; their video stays registered.
+    """
+    for key in keys:
+        if results == "trash":
+            move_to_trash(store, key)
+        instance.delete_dynamic_partition(str(videos_partitions.name), key)
+        yield key
+
+
+def move_to_trash(store: Store, key: str) -> None:
+    """Move all that is stored of a video to ``trash/``.
+
+    Raises:
+        StoreError: Something can't be moved.
+    """
+    for asset in RECORD_TYPES:
+        store.move_to_trash(asset, key)
 
 
 def videos_at(path: Path) -> Iterator[Path]:

@@ -28,9 +28,8 @@ from clip_assets.core.library.changes import (
 )
 from clip_assets.core.library.listing import Listing, VideoFile, fingerprint, others_in_words
 from clip_assets.core.library.state import LibraryState, LibraryStates
-from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
-from clip_assets.orchestration.instance import held_keys, registered
+from clip_assets.orchestration.instance import held_keys, move_to_trash, registered
 from clip_assets.orchestration.partitions import partition_tags, version_events, videos_partitions
 from clip_assets.settings import Settings
 
@@ -253,8 +252,7 @@ class Look:
             if time.monotonic() > self._end:
                 break
             try:
-                for asset in RECORD_TYPES:
-                    store.move_to_trash(asset, key)
+                move_to_trash(store, key)
             except StoreError as error:
                 self._notes.append(f"not removed yet: {error}")
             else:

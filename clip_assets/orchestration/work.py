@@ -13,9 +13,8 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.core.digests import digest
-from clip_assets.core.pictures import Picture
-from clip_assets.core.records import Record
-from clip_assets.core.store.manifest import SourceStat
+from clip_assets.core.picture import Picture
+from clip_assets.core.records import Record, SourceStat
 from clip_assets.orchestration.failures import every_video_s_fault
 from clip_assets.orchestration.run_progress import Progress
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clip_assets.parameters import Unknown
+from clip_assets.results.parameters import Unknown
 
 Differing = Mapping[str, tuple[Any, Any]]
 """By parameter what a result was made with, and what is wanted."""

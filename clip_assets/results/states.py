@@ -8,12 +8,12 @@ from typing import Any, Literal
 from clip_assets.core.errors import ClipAssetsError, PartitionKeyError
 from clip_assets.core.library.listing import check_listable, file_signature, fingerprint, is_gone, path_for
 from clip_assets.core.model.devices import expected_precision
-from clip_assets.core.records import RECORD_TYPES
+from clip_assets.core.records import RECORD_TYPES, SourceStat
 from clip_assets.core.shots import shot_parameters
 from clip_assets.core.store import Store
-from clip_assets.core.store.manifest import Manifest, SourceStat
-from clip_assets.orchestration.failures import Failure, Signature
-from clip_assets.parameters import (
+from clip_assets.core.store.manifest import Manifest
+from clip_assets.results.failure import Failure, Signature
+from clip_assets.results.parameters import (
     Parameters,
     Unknown,
     attempt_digests,

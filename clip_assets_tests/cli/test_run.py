@@ -150,7 +150,7 @@ def test_what_another_run_holds_is_left_to_it_unless_its_process_is_gone(platfor
 
 
 def _job(platform: Platform) -> dg.JobDefinition:
-    from clip_assets.definitions import build_definitions
+    from clip_assets.orchestration.definitions import build_definitions
 
     return build_definitions(platform.settings).resolve_job_def("extract_clip_features")
 

@@ -15,13 +15,14 @@ import pytest
 from rich.console import Console
 
 from clip_assets.cli import main
-from clip_assets.cli.show import as_page, as_text, sections
+from clip_assets.cli.show import as_page, as_text
 from clip_assets.core.errors import ResultMissingError
 from clip_assets.core.pictures.kept import KEPT_FRAMES, SHEET_NAME, kept_frames
 from clip_assets.core.records import TextMatch
 from clip_assets.core.sampling import Sampling
-from clip_assets.definitions import build_definitions
+from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.results.facts import sampling_words
+from clip_assets.results.sections import sections
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.platform import ASSETS, Platform, make_platform
 

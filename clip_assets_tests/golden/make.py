@@ -18,7 +18,7 @@ from pathlib import Path
 import av
 import dagster as dg
 
-from clip_assets.definitions import build_definitions
+from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import register
 from clip_assets_tests.golden import FORMATS, OUTPUT, VIDEOS, golden_settings
 from clip_assets_tests.making.corpus import X264, Recipe, _encode, truncated, write

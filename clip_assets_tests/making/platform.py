@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.core.store import Store
-from clip_assets.definitions import build_definitions
+from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import register, registered
 from clip_assets.orchestration.resources import _load_once
 from clip_assets.settings import Settings

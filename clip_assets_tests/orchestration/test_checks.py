@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from clip_assets.core.records import RECORD_TYPES, ClipFeatures, TextMatch
-from clip_assets.definitions import build_definitions
+from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.partitions import partition_tags
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.platform import Platform, make_platform

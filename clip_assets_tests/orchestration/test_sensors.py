@@ -20,7 +20,7 @@ from clip_assets.core.errors import ClipAssetsError, ResultMissingError, VideoUn
 from clip_assets.core.library.listing import fingerprint, list_videos
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store.store import TRASH, Store
-from clip_assets.definitions import build_definitions
+from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
 from clip_assets.orchestration.instance import register
 from clip_assets.orchestration.library_tick import REQUESTS_PER_TICK, Cursor, Decision, Look

@@ -12,7 +12,7 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
-from clip_assets.definitions import build_definitions
+from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.partitions import partition_tags, version_events
 from clip_assets.results.states import video_states
 from clip_assets_tests.making import corpus

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from clip_assets.cli.show import as_text, sections
+from clip_assets.cli.show import as_text
 from clip_assets.core.store import Store
 from clip_assets.core.store.manifest import MANIFEST_NAME
+from clip_assets.results.sections import sections
 from clip_assets.results.summaries import SUMMARY_VERSION, FeatureSummary, FrameSummary, MatchSummary, Summary
 from clip_assets_tests.golden import OUTPUT
 

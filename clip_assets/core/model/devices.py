@@ -97,11 +97,6 @@ def default_batch_size(devices: Sequence[str], image_flops: int) -> int:
     return min(max(_CPU_BATCH_FLOPS // image_flops, 1), _CPU_BATCH_MOST)
 
 
-def available_cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _may_have_gpu() -> bool:
     """False where there is no driver, so that torch can't find a GPU: importing it to ask would take a second.
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clip_assets.core.pictures import Picture
+from clip_assets.core.picture import Picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
     from torch import Tensor
 
-    from clip_assets.core.store import Store
-    from clip_assets.core.store.manifest import Manifest
 
 KEPT_FRAMES = 256
 """The most frames of a video of which a picture is kept."""
@@ -77,21 +75,3 @@ def kept_frames(sheet: Picture) -> dict[int, Image]:
             index: picture.crop((column * side, row * side, (column + 1) * side, (row + 1) * side))
             for index, (row, column) in zip(indices, places, strict=True)
         }
-
-
-def kept_picture(store: Store, features: Manifest, indices: Collection[int], best: int) -> Image | None:
-    """The kept picture of one of these frames that is nearest to the best one; None where none of them is kept.
-
-    Args:
-        store: Where the features are.
-        features: Their manifest.
-        indices: Frames that would do, 0-based in presentation order of the source.
-        best: The frame that is wanted.
-
-    Raises:
-        StoreError: What is stored can't be read.
-    """
-    sheet = store.picture(features, SHEET_NAME)
-    kept = kept_frames(sheet) if sheet else {}
-    usable = [index for index in indices if index in kept]
-    return kept[min(usable, key=lambda index: abs(index - best))] if usable else None

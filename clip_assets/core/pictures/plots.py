@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clip_assets.core.pictures import MAX_PICTURE_BYTES
+from clip_assets.core.picture import MAX_PICTURE_BYTES
 from clip_assets.core.pictures.analysis import group_means, group_starts
 
 if TYPE_CHECKING:

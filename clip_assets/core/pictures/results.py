@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clip_assets.core.pictures import Picture
+from clip_assets.core.picture import Picture
 from clip_assets.core.pictures.analysis import changes, self_similarity, spread, strongest
 from clip_assets.core.pictures.plots import COLOURS, change_plot, probability_plot, similarity_plot
 from clip_assets.core.pictures.sheets import MAX_THUMBNAILS, contact_sheet, enlarged, thumbnails

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from clip_assets.core.errors import VideoDamagedError
-from clip_assets.core.pictures import MAX_PICTURE_BYTES
+from clip_assets.core.picture import MAX_PICTURE_BYTES
 from clip_assets.core.video.frames import DEFAULT_TIMEOUT_SECONDS, OnDamage, decode
 
 if TYPE_CHECKING:

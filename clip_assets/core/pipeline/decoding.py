@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from clip_assets.core.cores import available_cores
 from clip_assets.core.errors import VideoDamagedError
-from clip_assets.core.model.devices import available_cores
 from clip_assets.core.model.preprocess import PREPROCESSING
 from clip_assets.core.pictures.analysis import spread
 from clip_assets.core.pictures.kept import thumbnail

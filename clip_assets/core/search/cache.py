@@ -24,8 +24,7 @@ from clip_assets.core.errors import StoreError
 from clip_assets.core.search.index import IndexedVideo, ShotIndex
 
 if TYPE_CHECKING:
-    from clip_assets.core.records import Shots
-    from clip_assets.core.store.manifest import SourceStat
+    from clip_assets.core.records import Shots, SourceStat
 
 State = Literal["searched", "stale", "removed", "unreadable"]
 """What is known of a video: ``stale``: the result is of another content; ``removed``: the video's file is gone;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.library.listing import path_for
-from clip_assets.core.pictures.kept import kept_picture
+from clip_assets.core.pictures.kept import SHEET_NAME, kept_frames
 from clip_assets.core.pictures.sheets import thumbnails
 from clip_assets.core.search.ask import StoredRows
 from clip_assets.core.video import probe
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from clip_assets.core.search.search import Found
     from clip_assets.core.store import Store
+    from clip_assets.core.store.manifest import Manifest
 
 
 def thumbnail_of(found: Found, store: Store, videos: Path) -> Image:
@@ -37,3 +39,21 @@ def thumbnail_of(found: Found, store: Store, videos: Path) -> Image:
     if best in made:
         return made[best]
     raise VideoUnreadableError(f"Frame {best} of {found.video.key} doesn't decode.")
+
+
+def kept_picture(store: Store, features: Manifest, indices: Collection[int], best: int) -> Image | None:
+    """The kept picture of one of these frames that is nearest to the best one; None where none of them is kept.
+
+    Args:
+        store: Where the features are.
+        features: Their manifest.
+        indices: Frames that would do, 0-based in presentation order of the source.
+        best: The frame that is wanted.
+
+    Raises:
+        StoreError: What is stored can't be read.
+    """
+    sheet = store.picture(features, SHEET_NAME)
+    kept = kept_frames(sheet) if sheet else {}
+    usable = [index for index in indices if index in kept]
+    return kept[min(usable, key=lambda index: abs(index - best))] if usable else None

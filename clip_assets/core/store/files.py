@@ -18,7 +18,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from clip_assets.core.store.manifest import PICTURE_SUFFIXES
+from clip_assets.core.picture import PICTURE_SUFFIXES
 
 if sys.platform != "win32":
     import fcntl

@@ -6,11 +6,13 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from clip_assets.core.picture import is_picture_name
+from clip_assets.core.records import SourceStat
+
 Format = Literal["numpy", "pickle"]
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
-PICTURE_SUFFIXES = (".jpg", ".png")
 
 
 @dataclass(frozen=True)
@@ -54,19 +56,6 @@ class StoredPicture:
     sha256: str
     alt: str
     shown: bool = True
-
-
-@dataclass(frozen=True)
-class SourceStat:
-    """A video's file as it was when its fingerprint was taken: while both stay, nobody need read it again.
-
-    Attributes:
-        size: Bytes.
-        mtime_ns: Time of the last modification, nanoseconds since 1970.
-    """
-
-    size: int
-    mtime_ns: int
 
 
 @dataclass(frozen=True)
@@ -159,11 +148,6 @@ class Manifest:
             and all(is_picture_name(name) for name in self.pictures)
             and all(isinstance(picture.shown, bool) for picture in self.pictures.values())
         )
-
-
-def is_picture_name(name: str) -> bool:
-    """Whether a file of this name may hold a picture: an identifier and a known ending."""
-    return name.endswith(PICTURE_SUFFIXES) and name.rpartition(".")[0].isidentifier()
 
 
 def file_names(form: Format, asset: str, fields: dict[str, Any]) -> list[str]:

@@ -24,11 +24,12 @@ from clip_assets.core.errors import (
     SettingsError,
     StoreError,
 )
-from clip_assets.core.pictures import Picture
+from clip_assets.core.picture import Picture
+from clip_assets.core.records import SourceStat
 from clip_assets.core.store.files import Files, LocalFiles, RemoteFiles
 from clip_assets.core.store.formats import decode_fields, encode_record
 from clip_assets.core.store.keys import escape_key
-from clip_assets.core.store.manifest import MANIFEST_NAME, Format, Manifest, SourceStat, StoredFile, StoredPicture
+from clip_assets.core.store.manifest import MANIFEST_NAME, Format, Manifest, StoredFile, StoredPicture
 
 if TYPE_CHECKING:
     from clip_assets.core.records import Record

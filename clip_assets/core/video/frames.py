@@ -11,8 +11,8 @@ from typing import Literal, Protocol, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from clip_assets.core.cores import available_cores
 from clip_assets.core.errors import SettingsError, VideoDamagedError
-from clip_assets.core.model.devices import available_cores
 from clip_assets.core.records import VideoProbe
 
 DecoderName = Literal["pyav", "decord"]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.library.listing import fingerprint
-from clip_assets.core.records import VideoProbe
-from clip_assets.core.store.manifest import SourceStat
+from clip_assets.core.records import SourceStat, VideoProbe
 from clip_assets.core.video.frames import DEFAULT_TIMEOUT_SECONDS, probe
 
 SETTLED_NS = 2_000_000_000

@@ -25,8 +25,8 @@ from clip_assets.orchestration.io_managers import StoredResults
 from clip_assets.orchestration.resources import ClipModelResource, VideoLibrary
 from clip_assets.orchestration.run_progress import Progress
 from clip_assets.orchestration.work import Computed, Failed, Work
-from clip_assets.parameters import Parameters, encoding_parameters, feature_parameters, is_outdated, of_frames
 from clip_assets.results.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, plotted, speed_rows
+from clip_assets.results.parameters import Parameters, encoding_parameters, feature_parameters, is_outdated, of_frames
 from clip_assets.results.summaries import FeatureSummary, FrameSummary
 from clip_assets.settings import Settings
 

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from clip_assets.core.errors import ClipAssetsError
-from clip_assets.core.pictures import Picture
+from clip_assets.core.picture import Picture
 from clip_assets.core.pictures.kept import SHEET_NAME, kept_frames
 from clip_assets.orchestration.io_managers import StoredResults
 

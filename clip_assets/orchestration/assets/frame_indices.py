@@ -20,8 +20,8 @@ from clip_assets.orchestration.failures import every_video_s_fault
 from clip_assets.orchestration.resources import VideoLibrary
 from clip_assets.orchestration.run_progress import Progress
 from clip_assets.orchestration.work import Computed, Failed, Work
-from clip_assets.parameters import frame_parameters, frames_sha256
 from clip_assets.results.facts import FACT_COLUMNS, plotted, source_rows
+from clip_assets.results.parameters import frame_parameters, frames_sha256
 from clip_assets.results.summaries import FrameSummary
 from clip_assets.settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.core.errors import ClipAssetsError
-from clip_assets.core.pictures import Picture
+from clip_assets.core.picture import Picture
 from clip_assets.core.pictures.results import typical_frames
 from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.shots import find_shots, shot_parameters

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from clip_assets.core.errors import ClipAssetsError, OtherModelError
 from clip_assets.core.matching import match_texts, stretches, text_parameters
-from clip_assets.core.pictures import Picture
+from clip_assets.core.picture import Picture
 from clip_assets.core.pictures.analysis import sparkline, strongest
 from clip_assets.core.pictures.results import MAX_SENTENCES, best_frames, probabilities_over_time
 from clip_assets.core.records import TextMatch
@@ -24,8 +24,8 @@ from clip_assets.orchestration.io_managers import StoredResults
 from clip_assets.orchestration.resources import ClipModelResource
 from clip_assets.orchestration.run_progress import Progress
 from clip_assets.orchestration.work import Computed, Failed, Work
-from clip_assets.parameters import match_parameters
 from clip_assets.results.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, plotted, stretch_rows
+from clip_assets.results.parameters import match_parameters
 from clip_assets.results.summaries import FrameSummary, MatchSummary
 from clip_assets.settings import Settings
 

@@ -12,7 +12,7 @@ from PIL import Image
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.matching import match_texts
 from clip_assets.core.model.clip_model import load_model
-from clip_assets.core.pictures import MAX_PICTURE_BYTES, Picture
+from clip_assets.core.picture import MAX_PICTURE_BYTES, Picture
 from clip_assets.core.pictures.kept import kept_frames, kept_sheet
 from clip_assets.core.pictures.plots import COLOURS, similarity_plot
 from clip_assets.core.pictures.results import (

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from clip_assets.core.store.manifest import Manifest, SourceStat, StoredArray, StoredFile, StoredPicture
+from clip_assets.core.records import SourceStat
+from clip_assets.core.store.manifest import Manifest, StoredArray, StoredFile, StoredPicture
 
 MANIFEST = Manifest(
     asset="clip_features",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
-from clip_assets.core.pictures import Picture
+from clip_assets.core.picture import Picture
 from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
 from clip_assets.core.store.store import TRASH, Store
 

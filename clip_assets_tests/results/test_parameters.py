@@ -15,7 +15,7 @@ from clip_assets.core.sampling import SAMPLING_VERSION, Sampling
 from clip_assets.core.store import Store
 from clip_assets.core.store.formats import Format
 from clip_assets.core.store.manifest import Manifest
-from clip_assets.parameters import (
+from clip_assets.results.parameters import (
     Unknown,
     code_versions,
     differences,

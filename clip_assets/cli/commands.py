@@ -187,9 +187,10 @@ def _add(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from clip_assets.cli.show import as_page, as_text, sections
+    from clip_assets.cli.show import as_page, as_text
     from clip_assets.core.store import Store
     from clip_assets.project import load_settings
+    from clip_assets.results.sections import sections
 
     parts = sections(Store(load_settings().output), arguments.key)
     if arguments.html:
