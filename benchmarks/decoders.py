@@ -146,7 +146,7 @@ def cpu_seconds() -> float:
 def run_here(decoder: str, path: Path, step: int) -> dict[str, float]:
     """Decode in this process: seconds of wall time and of CPU time, and the growth of memory in MiB."""
     library, package, frames = DECODERS[decoder]
-    for name in (library, package, "clip_assets.core.video.frames", "clip_assets.core.video.probe"):
+    for name in (library, package, "clip_assets.core.video.frames", "clip_assets.core.video.probing"):
         importlib.import_module(name)
     before, cpu, start = peak_kib(), cpu_seconds(), time.perf_counter()
     children = 0

@@ -28,7 +28,8 @@ from clip_assets.core.library.listing import fingerprint
 from clip_assets.core.model.weights import model_sha256
 from clip_assets.core.records import ClipFeatures, Shots, SourceStat
 from clip_assets.core.search.ask import StoredRows, ask
-from clip_assets.core.search.cache import Entry, ShotCache
+from clip_assets.core.search.cache import ShotCache
+from clip_assets.core.search.entries import Entry
 from clip_assets.core.search.index import IndexedVideo, ShotIndex
 from clip_assets.core.search.search import Wanted, search
 from clip_assets.core.search.texts import TextCache

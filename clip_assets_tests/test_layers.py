@@ -19,7 +19,7 @@ PLANTED = {
     "core.library": ["clip_assets.core.model"],
     "core.search": ["clip_assets.results"],
     "demo": ["clip_assets.results"],
-    "results": ["dagster", "clip_assets.orchestration", "clip_assets.library"],
+    "results": ["dagster", "clip_assets.orchestration", "clip_assets.asking.library"],
     "extract": ["dagster", "clip_assets.orchestration", "clip_assets.browse", "clip_assets.cli"],
     "browse": ["dagster", "clip_assets.orchestration", "clip_assets.extract", "clip_assets.cli"],
     "orchestration": ["clip_assets.browse", "clip_assets.extract", "clip_assets.cli", "clip_assets.definitions"],

@@ -17,15 +17,16 @@ import pytest
 from PIL import Image
 
 import clip_assets
-from clip_assets import library as library_module
-from clip_assets.answers import Moment
+from clip_assets.asking import encoders
+from clip_assets.asking import library as library_module
+from clip_assets.asking.answers import Moment
+from clip_assets.asking.library import Library
 from clip_assets.core.errors import QueryError, ResultMissingError, SettingsError, TextError
 from clip_assets.core.model.weights import model_sha256
 from clip_assets.core.records import ClipFeatures
 from clip_assets.core.search.encoding import read_picture
 from clip_assets.core.store import Store
 from clip_assets.demo.shapes import Shape, draw, plain
-from clip_assets.library import Library
 from clip_assets_tests.core.search.corpus import Library as MadeLibrary
 from clip_assets_tests.core.search.corpus import clip_of
 
@@ -266,7 +267,7 @@ def test_a_moment_of_a_video_that_was_computed_anew_is_that_of_its_new_features(
 
 def test_a_prepared_library_has_loaded_the_model_before_the_first_question(lib, monkeypatch):
     assert lib.prepare()
-    monkeypatch.setattr(library_module.Library, "_load_model", None)
+    monkeypatch.setattr(encoders.Encoders, "_load_model", None)
     assert place(lib.find("a blue square that nobody asked for yet")[0])
 
 

@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from clip_assets.asking.library import Library
 from clip_assets.browse.guard import LOOPBACK, Guard
 from clip_assets.browse.holdings import Holdings, StatesProvider
 from clip_assets.browse.pages import Pages, static_folder
@@ -24,7 +25,6 @@ from clip_assets.browse.uploads import Uploads
 from clip_assets.core.errors import ClipAssetsError, PartitionKeyError, QueryError, ResultMissingError, VideoError
 from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
-from clip_assets.library import Library
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from clip_assets.advice import PLATFORM, explain
-from clip_assets.answers import Moment, Moments
+from clip_assets.asking.answers import Moment, Moments
 from clip_assets.browse import question as questions
 from clip_assets.browse import stage, words
 from clip_assets.browse.charts import HEIGHT, WIDTH, across
@@ -25,10 +25,10 @@ from clip_assets.results.sections import sections
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from clip_assets.asking.library import Library
     from clip_assets.browse.readiness import Readiness
     from clip_assets.browse.uploads import Uploads
     from clip_assets.core.store import Store
-    from clip_assets.library import Library
 
 _FAILED = 12
 _EXAMPLES = 3

@@ -18,10 +18,10 @@ from clip_assets.core.search.queries import Place
 from clip_assets.results.summaries import FrameSummary, MatchSummary
 
 if TYPE_CHECKING:
-    from clip_assets.answers import Moment, Scores
+    from clip_assets.asking.answers import Moment, Scores
+    from clip_assets.asking.library import Library
     from clip_assets.core.picture import Picture
     from clip_assets.core.store import Store
-    from clip_assets.library import Library
 
 _MOST_SENTENCES, _LEAST = 8, 0.005
 _MOST_SHOTS = 36

@@ -12,10 +12,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clip_assets.answers import Moment, Moments
+from clip_assets.asking.answers import Moment, Moments
+from clip_assets.asking.library import Library
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.store.keys import escape_key
-from clip_assets.library import Library
 from clip_assets.project import load_settings
 
 if TYPE_CHECKING:

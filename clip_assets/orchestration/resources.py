@@ -142,7 +142,7 @@ class VideoLibrary(dg.ConfigurableResource):
         return {key: file_signature(Path(self.root), key) for key in keys}
 
     def probe(self, key: str) -> VideoProbe:
-        """What the video's container says, see `core.video.probe`; read once while the file stays as it is.
+        """What the video's container says, see `core.video.probing`; read once while the file stays as it is.
 
         Raises:
             VideoUnreadableError: The file isn't there, or is no video.

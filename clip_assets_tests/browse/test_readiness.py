@@ -43,7 +43,7 @@ def test_the_server_prepares_once_it_starts_and_the_first_page_tells_it(demo_lib
         began.set()
         return go_on.wait()
 
-    monkeypatch.setattr("clip_assets.library.Library.prepare", prepare)
+    monkeypatch.setattr("clip_assets.asking.library.Library.prepare", prepare)
     app = create_app(Settings(output=str(demo_library / "output"), videos=demo_library / "videos", device_ids="cpu"))
     client = Client(app)
     assert "is being loaded" not in client.get("/").text

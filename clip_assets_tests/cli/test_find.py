@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from clip_assets.answers import Moment, Moments
+from clip_assets.asking.answers import Moment, Moments
 from clip_assets.cli import main
 from clip_assets.cli.find import as_csv, as_html, write_projects
 from clip_assets.core.errors import VideoError

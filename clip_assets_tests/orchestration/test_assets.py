@@ -16,7 +16,7 @@ import pytest
 from clip_assets.core.matching import match_texts
 from clip_assets.core.model.clip_model import ClipModel, load_model
 from clip_assets.core.records import ClipFeatures, FrameIndices, SourceStat, TextMatch
-from clip_assets.core.video import probe as video_probe
+from clip_assets.core.video import probing as video_probe
 from clip_assets.core.video import readings
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets_tests.making import corpus

@@ -16,7 +16,8 @@ from clip_assets.core.errors import ClipAssetsError, LibraryError, ResultCorrupt
 from clip_assets.core.library.changes import is_below
 from clip_assets.core.library.listing import Listing, fingerprint, is_gone, list_videos, path_for
 from clip_assets.core.records import ClipFeatures, FrameIndices, Shots, SourceStat
-from clip_assets.core.search.cache import CacheDamagedError, Entry, KnownResult, ShotCache, State
+from clip_assets.core.search.cache import CacheDamagedError, ShotCache
+from clip_assets.core.search.entries import Entry, KnownResult, State
 from clip_assets.core.shots import find_shots, shot_parameters
 from clip_assets.core.store import Store
 from clip_assets.core.store.manifest import Manifest

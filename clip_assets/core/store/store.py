@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
 import math
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -20,12 +16,12 @@ from upath import UPath
 from clip_assets.core.errors import (
     ResultCorruptError,
     ResultMissingError,
-    ResultUnwritableError,
     SettingsError,
     StoreError,
 )
 from clip_assets.core.picture import Picture
 from clip_assets.core.records import SourceStat
+from clip_assets.core.store.checks import TRASH, checked_asset, damaged, plain_json, reported, sha256
 from clip_assets.core.store.files import Files, LocalFiles, RemoteFiles
 from clip_assets.core.store.formats import decode_fields, encode_record
 from clip_assets.core.store.keys import escape_key
@@ -35,8 +31,6 @@ if TYPE_CHECKING:
     from clip_assets.core.records import Record
 
 R = TypeVar("R", bound="Record")
-
-TRASH = "trash"
 
 
 class Store:
@@ -100,16 +94,16 @@ class Store:
             format=self.format,
             record=type(record).__name__,
             data_version=data_version,
-            parameters=_plain_json(parameters),
-            summary=_plain_json(summary or {}),
+            parameters=plain_json(parameters),
+            summary=plain_json(summary or {}),
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             arrays=arrays,
-            files={name: StoredFile(len(data), _sha256(data)) for name, data in files.items()},
-            pictures={p.file_name: StoredPicture(len(p.data), _sha256(p.data), p.alt, p.shown) for p in pictures},
+            files={name: StoredFile(len(data), sha256(data)) for name, data in files.items()},
+            pictures={p.file_name: StoredPicture(len(p.data), sha256(p.data), p.alt, p.shown) for p in pictures},
             source_stat=source_stat,
         )
         files |= {picture.file_name: picture.data for picture in pictures}
-        with _reported("written", directory):
+        with reported("written", directory):
             self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()})
         return manifest
 
@@ -128,14 +122,16 @@ class Store:
             )
         files, problems = self._load_files(manifest)
         if problems:
-            raise self._corrupt(asset, key, problems)
+            raise damaged(asset, key, self.path(asset, key), problems)
         try:
             values = decode_fields(manifest.format, files)
         except ResultCorruptError as error:
-            raise self._corrupt(asset, key, [str(error)]) from error
+            raise damaged(asset, key, self.path(asset, key), [str(error)]) from error
         expected = {field.name for field in fields(record_type)}
         if set(values) != expected:
-            raise self._corrupt(asset, key, [f"it has the fields {sorted(values)}, expected {sorted(expected)}"])
+            raise damaged(
+                asset, key, self.path(asset, key), [f"it has the fields {sorted(values)}, expected {sorted(expected)}"]
+            )
         return record_type(**values)
 
     def manifest(self, asset: str, key: str) -> Manifest | None:
@@ -177,7 +173,7 @@ class Store:
 
     def path(self, asset: str, key: str) -> UPath:
         """The directory of this asset and key, whether or not anything is stored there."""
-        return self.root.joinpath(_checked_asset(asset), *escape_key(key).split("/"))
+        return self.root.joinpath(checked_asset(asset), *escape_key(key).split("/"))
 
     def delete(self, asset: str, key: str) -> None:
         """Remove what is stored for this asset and key, whole or not; results of keys below it stay.
@@ -186,7 +182,7 @@ class Store:
             StoreError: The files can't be removed.
         """
         directory = self._directory(asset, key)
-        with _reported("removed", directory):
+        with reported("removed", directory):
             self._files.clear(directory, MANIFEST_NAME)
 
     def move_to_trash(self, asset: str, key: str) -> bool:
@@ -205,7 +201,7 @@ class Store:
             files, _ = self._load_files(manifest)
             files |= {picture.file_name: picture.data for picture in self._load_pictures(manifest, manifest.pictures)}
             directory = self._directory(asset, key, base=f"{self._base}/{TRASH}")
-            with _reported("written", directory):
+            with reported("written", directory):
                 self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()})
         self.delete(asset, key)
         return manifest is not None
@@ -216,8 +212,8 @@ class Store:
         Raises:
             StoreError: The store can't be read.
         """
-        directory = f"{self._base}/{_checked_asset(asset)}"
-        with _reported("listed", directory):
+        directory = f"{self._base}/{checked_asset(asset)}"
+        with reported("listed", directory):
             found = [escaped for escaped, _ in self._files.find(directory, MANIFEST_NAME)]
         for escaped in found:
             manifest = self.manifest_in(asset, escaped)
@@ -230,8 +226,8 @@ class Store:
         Raises:
             StoreError: The store can't be read.
         """
-        directory = f"{self._base}/{_checked_asset(asset)}"
-        with _reported("listed", directory):
+        directory = f"{self._base}/{checked_asset(asset)}"
+        with reported("listed", directory):
             return dict(self._files.find(directory, MANIFEST_NAME))
 
     def identity(self, asset: str, key: str) -> str | None:
@@ -241,7 +237,7 @@ class Store:
             StoreError: The store can't be read, which says nothing about the result.
         """
         path = f"{self._directory(asset, key)}/{MANIFEST_NAME}"
-        with _reported("read", path), suppress(FileNotFoundError, NotADirectoryError):
+        with reported("read", path), suppress(FileNotFoundError, NotADirectoryError):
             return self._files.identity(path)
         return None
 
@@ -251,7 +247,7 @@ class Store:
         Raises:
             StoreError: The store can't be read, which says nothing about the result.
         """
-        path = f"{self._base}/{_checked_asset(asset)}/{escaped}/{MANIFEST_NAME}"
+        path = f"{self._base}/{checked_asset(asset)}/{escaped}/{MANIFEST_NAME}"
         try:
             manifest = Manifest.from_json(self._read(path) or b"")
         except ValueError:
@@ -282,7 +278,7 @@ class Store:
         ranges = [(header + first * row_bytes, header + end * row_bytes) for first, end in spans]
         path = f"{directory}/{name}"
         try:
-            with _reported("read", path):
+            with reported("read", path):
                 parts = self._files.read_ranges(path, ranges)
         except StoreError as error:
             if isinstance(error.__cause__, FileNotFoundError):
@@ -301,11 +297,11 @@ class Store:
         return decode_fields(manifest.format, {name: data for name, data in files.items() if data is not None})
 
     def _directory(self, asset: str, key: str, base: str | None = None) -> str:
-        return f"{base or self._base}/{_checked_asset(asset)}/{escape_key(key)}"
+        return f"{base or self._base}/{checked_asset(asset)}/{escape_key(key)}"
 
     def _read(self, path: str) -> bytes | None:
         """The bytes of a file, None when there is none."""
-        with _reported("read", path), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        with reported("read", path), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return self._files.read(path)
         return None
 
@@ -335,7 +331,7 @@ class Store:
                 problems.append(f"{name} is missing")
                 continue
             files[name] = data
-            if (digest := _sha256(data)) != expected.sha256:
+            if (digest := sha256(data)) != expected.sha256:
                 problems.append(
                     f"{name} has {len(data)} bytes with SHA-256 {digest}, "
                     f"expected {expected.size} bytes with SHA-256 {expected.sha256}"
@@ -348,50 +344,5 @@ class Store:
         return [
             Picture(name, data, stored.alt, stored.shown)
             for name, data, stored in read
-            if data is not None and _sha256(data) == stored.sha256
+            if data is not None and sha256(data) == stored.sha256
         ]
-
-    def _corrupt(self, asset: str, key: str, problems: list[str]) -> ResultCorruptError:
-        return ResultCorruptError(
-            f"The result of {asset} for {key!r} in {self.path(asset, key)} is damaged: {'; '.join(problems)}."
-        )
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _checked_asset(asset: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_]+", asset) or asset.lower() == TRASH:
-        raise SettingsError(
-            f"The asset's name is {asset!r}, allowed are letters, digits and underscores, except {TRASH!r}."
-        )
-    return asset
-
-
-def _plain_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters as they will be read back from the manifest."""
-    try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(parameters), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise SettingsError(
-            f"The parameters to store are {dict(parameters)!r:.200}, allowed are plain JSON values: {error}."
-        ) from error
-    return plain
-
-
-@contextmanager
-def _reported(action: str, path: str) -> Iterator[None]:
-    """Errors of the file system as errors of the store that name the path."""
-    try:
-        yield
-    except OSError as error:
-        if action == "written":
-            raise ResultUnwritableError(f"{path} can't be written: {error.strerror or error}.") from error
-        raise StoreError(f"{path} can't be {action}: {error}.") from error
-
-
-def is_out_of_room(error: Exception) -> bool:
-    """Whether a result couldn't be written since nothing can be: the disk or a quota is full, or it is read-only."""
-    cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

@@ -97,7 +97,7 @@ def probe(path: Path, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Vi
         VideoUnreadableError: The file is no video, has no video stream, or no frame that can be decoded.
         VideoTimeoutError: Reading took longer than `timeout_seconds`.
     """
-    from clip_assets.core.video.probe import probe_video
+    from clip_assets.core.video.probing import probe_video
 
     return probe_video(Path(path), timeout_seconds)
 

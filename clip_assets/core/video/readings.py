@@ -55,7 +55,7 @@ class Readings:
         return known[0] if known and path not in self._unsettled else None
 
     def probe(self, path: Path, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> VideoProbe:
-        """What the container says of the video, see `core.video.probe`.
+        """What the container says of the video, see `core.video.probing`.
 
         Args:
             path: The file.

@@ -1,4 +1,7 @@
-"""The software-defined assets, one file each; each says what is wanted and hands over the work."""
+"""The software-defined assets, one file each; each says what is wanted and hands over the work.
+
+No arithmetic and no file formats: these are `core`'s.
+"""
 
 import warnings
 

@@ -12,40 +12,44 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clip_assets.answers import Moment, Moments, Scores, SimilarVideo, notes_of
+from clip_assets.asking.answers import Moment, Moments, Scores, SimilarVideo, notes_of
+from clip_assets.asking.encoders import Encoders
+from clip_assets.asking.questions import (
+    Part,
+    asked_sentences,
+    likelihoods_of,
+    picture_part,
+    sentence_parts,
+    several,
+    sum_of,
+)
 from clip_assets.core.digests import digest
-from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError, SettingsError
+from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError
 from clip_assets.core.library.listing import is_under
-from clip_assets.core.model.weights import MODEL_NAMES, model_sha256, weights_are_here
+from clip_assets.core.model.weights import weights_are_here
 from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.search.ask import StoredRows, ask, span_ms
 from clip_assets.core.search.cache import ShotCache
 from clip_assets.core.search.encoding import QueryEncoder
-from clip_assets.core.search.likelihood import Likelihood, likelihoods
+from clip_assets.core.search.likelihood import Likelihood
 from clip_assets.core.search.queries import (
-    NOT_WEIGHT,
-    checked_sentence,
     names_with,
     parse_place,
     rows_at,
     split_weight,
-    weighted_sum,
 )
 from clip_assets.core.search.search import Found, Wanted
 from clip_assets.core.search.texts import TextCache
-from clip_assets.core.search.upkeep import FEATURES, Census, Upkeep, shots_of
+from clip_assets.core.search.upkeep import FEATURES, Upkeep, shots_of
 from clip_assets.core.shots import unit_rows
 from clip_assets.core.store import Store
 from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.default_texts import default_texts
 
 if TYPE_CHECKING:
-    import os
-
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from clip_assets.core.model.clip_model import ClipModel
     from clip_assets.core.search.index import IndexedVideo
     from clip_assets.settings import Settings
 
@@ -60,31 +64,6 @@ SMALL_LIBRARY = 1000
 _PHRASE = "a photo of "
 
 
-def open_library(
-    output: str | os.PathLike[str] | None = None,
-    *,
-    videos: str | os.PathLike[str] | None = None,
-    model: str | None = None,
-) -> Library:
-    """The library whose results are stored in an output.
-
-    Args:
-        output: The folder, or an fsspec URL; by default the settings'.
-        videos: The folder of the videos; by default the settings'.
-        model: A model's name; by default the one that the environment or ``.env`` sets, else the one that most stored
-            videos have.
-
-    Raises:
-        SettingsError: A setting, or the model's name, isn't allowed.
-    """
-    from clip_assets.settings import Settings, load_env_file
-
-    load_env_file()
-    given = {"output": output and str(output), "videos": videos, "model_name": model}
-    settings = Settings.from_environment(**{name: value for name, value in given.items() if value is not None})
-    return Library(settings)
-
-
 class Library:
     """Videos whose features are stored, to be asked and read; safe to use from several threads."""
 
@@ -95,8 +74,7 @@ class Library:
         folder = user_cache_folder()
         where = digest({"output": str(self._store.root)})[:32]
         self._upkeep = Upkeep(ShotCache(folder / "search" / where), self._store, settings.videos)
-        self._texts = TextCache(folder / "texts.sqlite")
-        self._encoders: dict[str, QueryEncoder] = {}
+        self._encoders = Encoders(settings, TextCache(folder / "texts.sqlite"))
         self._background: threading.Thread | None = None
         self._trouble = ""
         self._is_first = True
@@ -144,18 +122,18 @@ class Library:
         """
         if top < 1 or per_video < 1:
             raise QueryError(f"top is {top} and per_video {per_video}; allowed is 1 and more.")
-        sentences = _sentences(sentence, text, without)
+        sentences = asked_sentences(sentence, text, without)
         self._compare(refresh)
         census = self._upkeep.census()
-        model, weights = self._model(census)
+        model, weights = self._encoders.model_of(census)
         if weights not in census.states:
             return Moments((), notes=self._notes(weights, sentences), as_of=self._as_of())
-        encoder = self._encoder(model, weights)
+        encoder = self._encoders.encoder(model, weights)
         parts = self._parts(encoder, sentences, image, like)
-        wanted = Wanted(_sum(parts), top, per_video, min_score, under)
+        wanted = Wanted(sum_of(parts), top, per_video, min_score, under)
         answer = ask(self._upkeep, self._rows, weights, wanted)
         alone = sentences[0][0] if len(parts) == len(sentences) == 1 and sentences[0][1] > 0 else None
-        likely = self._likelihoods(encoder, model, alone, answer.moments) if alone else [None] * len(answer.moments)
+        likely = likelihoods_of(encoder, model, alone, answer.moments) if alone else [None] * len(answer.moments)
         moments = tuple(self._moment(one, of) for one, of in zip(answer.moments, likely, strict=True))
         names = names_with(alone, (key for key in self._keys(weights) if is_under(key, under))) if alone else ()
         return Moments(moments, names, self._notes(weights, sentences), self._as_of())
@@ -178,11 +156,11 @@ class Library:
             ModelError: The model's weights can't be had.
             StoreError: What is stored can't be read.
         """
-        sentences = _sentences(sentence, text, without)
+        sentences = asked_sentences(sentence, text, without)
         self._compare(refresh=False)
-        model, weights = self._model(self._upkeep.census())
+        model, weights = self._encoders.model_of(self._upkeep.census())
         video = self._searched(weights, key)
-        vector = _sum(self._parts(self._encoder(model, weights), sentences, image, like))
+        vector = sum_of(self._parts(self._encoders.encoder(model, weights), sentences, image, like))
         (features,) = self._rows(video, [(0, video.rows)])
         return Scores(self._rows.times(video), unit_rows(features) @ vector, video.duration_ms)
 
@@ -193,7 +171,7 @@ class Library:
             QueryError: The video isn't in the library.
         """
         self._compare(refresh)
-        _, weights = self._model(self._upkeep.census())
+        _, weights = self._encoders.model_of(self._upkeep.census())
         index = self._upkeep.cache.index(weights)
         places = {video.key: place for place, video in enumerate(index.videos)}
         if key not in places:
@@ -213,7 +191,7 @@ class Library:
     def videos(self) -> tuple[str, ...]:
         """The keys of the videos that are searched."""
         self._compare(refresh=False)
-        return self._keys(self._model(self._upkeep.census())[1])
+        return self._keys(self._encoders.model_of(self._upkeep.census())[1])
 
     def features(self, key: str) -> ClipFeatures:
         """The stored features of a video, checked against their digests.
@@ -275,12 +253,12 @@ class Library:
         """
         self._compare(refresh=False)
         census = self._upkeep.census()
-        model, weights = self._model(census)
+        model, weights = self._encoders.model_of(census)
         if weights not in census.states:
             return True
         if not weights_are_here(model, folder=self._settings.weights):
             return False
-        encoder, texts = self._encoder(model, weights), default_texts(model)
+        encoder, texts = self._encoders.encoder(model, weights), default_texts(model)
         encoder.model().encode_texts(texts[:1])  # even if all are known: it makes the tokenizer
         encoder.sentences(texts)
         self._upkeep.cache.index(weights)
@@ -309,42 +287,17 @@ class Library:
         except ClipAssetsError as error:
             self._trouble = str(error)
 
-    def _model(self, census: Census) -> tuple[str, str]:
-        """The model's name and its weights."""
-        if "model_name" in self._settings.model_fields_set:
-            name = self._settings.model_name
-            return name, model_sha256(name, self._settings.custom_checkpoint)
-        if not census.models:
-            name = self._settings.model_name
-            return name, ""
-        return max(census.models, key=lambda model: (census.models[model], model))
-
-    def _encoder(self, model: str, weights: str) -> QueryEncoder:
-        with self._lock:
-            if weights not in self._encoders:
-                load = functools.partial(self._load_model, model)
-                self._encoders[weights] = QueryEncoder(weights, load, self._texts)
-            return self._encoders[weights]
-
-    def _load_model(self, name: str) -> ClipModel:
-        from clip_assets.core.model.clip_model import load_model
-
-        if name not in MODEL_NAMES:
-            raise SettingsError(f"The stored features are of the model {name!r}, which isn't known.")
-        checkpoint = self._settings.checkpoint if name == "custom" else None
-        return load_model(name, checkpoint=checkpoint, weights_folder=self._settings.weights)
-
     def _parts(
         self,
         encoder: QueryEncoder,
         sentences: Sequence[tuple[str, float]],
         image: Picture | Sequence[Picture],
         like: str | Sequence[str],
-    ) -> list[tuple[NDArray[np.floating], float]]:
+    ) -> list[Part]:
         """All that is asked for, as vectors with their weights."""
-        parts = self._sentence_parts(encoder, sentences)
-        parts += [self._picture_part(encoder, picture) for picture in _several(image)]
-        return parts + [self._place_part(encoder.weights, words) for words in _several(like)]
+        parts = sentence_parts(encoder, sentences)
+        parts += [picture_part(encoder, picture) for picture in several(image)]
+        return parts + [self._place_part(encoder.weights, words) for words in several(like)]
 
     def _searched(self, weights: str, key: str) -> IndexedVideo:
         """A video of the index, as it is stored by now."""
@@ -354,20 +307,6 @@ class Library:
             raise QueryError(f"{key!r} isn't among the {len(videos)} videos that are searched.")
         return found if self._upkeep.confirm([found.directory]) else self._searched(weights, key)
 
-    def _sentence_parts(
-        self, encoder: QueryEncoder, sentences: Sequence[tuple[str, float]]
-    ) -> list[tuple[NDArray[np.floating], float]]:
-        if not sentences:
-            return []
-        features, _ = encoder.sentences([words for words, _ in sentences])
-        return [(feature, weight) for feature, (_, weight) in zip(features, sentences, strict=True)]
-
-    def _picture_part(self, encoder: QueryEncoder, picture: Picture) -> tuple[NDArray[np.floating], float]:
-        weight = 1.0
-        if isinstance(picture, str) and not Path(picture).exists():
-            picture, weight = split_weight(picture)
-        return encoder.picture(picture), weight
-
     def _place_part(self, weights: str, words: str) -> tuple[NDArray[np.floating], float]:
         words, weight = split_weight(words)
         place = parse_place(words)
@@ -376,17 +315,6 @@ class Library:
         (features,) = self._rows(video, [(first, end)])
         units = features / np.linalg.norm(features, axis=1, keepdims=True)
         return np.nan_to_num(units).mean(axis=0), weight
-
-    def _likelihoods(
-        self, encoder: QueryEncoder, model: str, sentence: str, moments: Sequence[Found]
-    ) -> list[Likelihood] | list[None]:
-        """How likely the sentence is for each moment, against the model's default ones."""
-        if not moments:
-            return []
-        others = default_texts(model)
-        features, logit_scale = encoder.sentences([sentence, *others])
-        of_moments = [moment.feature for moment in moments]
-        return likelihoods(of_moments, features[0], others, features[1:], logit_scale)
 
     def _moment(self, found: Found, likely: Likelihood | None) -> Moment:
         return Moment(
@@ -419,26 +347,3 @@ class Library:
     def _as_of(self) -> datetime | None:
         looked_at = self._upkeep.cache.looked_at()
         return datetime.fromtimestamp(looked_at, UTC) if looked_at else None
-
-
-def _sentences(
-    sentence: str | None, text: str | Sequence[str], without: str | Sequence[str]
-) -> list[tuple[str, float]]:
-    """The sentences of a question with their weights, the one that was asked plainly first."""
-    plain = [(checked_sentence(sentence), 1.0)] if sentence is not None else []
-    asked = [_weighted_sentence(words, 1.0) for words in _several(text)]
-    return plain + asked + [_weighted_sentence(words, NOT_WEIGHT) for words in _several(without)]
-
-
-def _sum(parts: Sequence[tuple[NDArray[np.floating], float]]) -> NDArray[np.float64]:
-    return weighted_sum([part for part, _ in parts], [weight for _, weight in parts])
-
-
-def _weighted_sentence(words: str, weight: float) -> tuple[str, float]:
-    sentence, weight = split_weight(words, weight)
-    return checked_sentence(sentence), weight
-
-
-def _several(given: object) -> list:
-    """What was given, one or several, as a list."""
-    return list(given) if isinstance(given, list | tuple) else [given]
