@@ -18,7 +18,7 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.core.records import RECORD_TYPES
-from clip_assets.orchestration.dagster_internals import add_partition_metadata, log_evaluation
+from clip_assets.orchestration.dagster_internals import add_partition_metadata, log_evaluations
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import register
 from clip_assets.orchestration.partitions import partition_tags
@@ -118,8 +118,7 @@ def empty(result: dg.ExecuteInProcessResult) -> dg.JobDefinition:
         def nothing(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
             keys = context.op_execution_context.partition_keys
             if len(keys) > 1:
-                for key in keys:
-                    log_evaluation(context, key, results[key])
+                log_evaluations(context, {key: results[key] for key in keys})
             return results[None]
 
         return nothing

@@ -24,7 +24,7 @@ from clip_assets.core.soundness import (
     shot_findings,
 )
 from clip_assets.core.video import decode
-from clip_assets.orchestration.dagster_internals import log_evaluation
+from clip_assets.orchestration.dagster_internals import log_evaluations
 from clip_assets.orchestration.io_managers import StoredResults
 from clip_assets.orchestration.resources import VideoLibrary
 from clip_assets.results.parameters import differences, feature_parameters
@@ -146,8 +146,7 @@ def _evaluate(
     found = {key: _result(_look(key, look)) for key in results}
     if len(found) == 1:
         return next(iter(found.values()))
-    for key, result in found.items():
-        log_evaluation(context, key, result)
+    log_evaluations(context, found)
     wrong = {key: result.description or "" for key, result in found.items() if not result.passed}
     reasons = [f"{key}: {reason}" for key, reason in wrong.items()]
     return dg.AssetCheckResult(

@@ -3,7 +3,7 @@
 The lowest and the highest version that setup.cfg allows are both tested (``dagster_bounds`` in .ci/run).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -16,7 +16,7 @@ __all__ = [
     "CheckRunHealthResult",
     "WorkerStatus",
     "add_partition_metadata",
-    "log_evaluation",
+    "log_evaluations",
     "provenance_tags",
 ]
 
@@ -28,6 +28,9 @@ _INPUT_VERSION = "dagster/input_data_version/"
 _INPUT_EVENT = "dagster/input_event_pointer/"
 _NO_EVENT = "NULL"
 _NO_VERSION = "INITIAL"
+
+_ASKED_TOGETHER = 100
+"""Materializations that a query reads: each comes with its pictures, and Dagster gives at most 1,000."""
 
 
 def add_partition_metadata(context: dg.OutputContext, partition_key: str, metadata: Mapping[str, Any]) -> None:
@@ -69,23 +72,55 @@ def provenance_tags(context: dg.OutputContext, data_version: str) -> dict[str, s
     return tags
 
 
-def log_evaluation(context: dg.AssetCheckExecutionContext, partition_key: str, result: dg.AssetCheckResult) -> None:
-    """Record what a check came to for one partition of a run that has several, for which it can return but one result.
+def log_evaluations(context: dg.AssetCheckExecutionContext, results: Mapping[str, dg.AssetCheckResult]) -> None:
+    """Record what a check came to for each partition of a run that has several: it can return but one result.
 
     The signature of `log_event` doesn't say that it takes evaluations. Dagster counts one only if it names the
     materialization that was checked.
+
+    Args:
+        context: The check's.
+        results: By partition key.
     """
     (check,) = context.op_execution_context.selected_asset_check_keys
-    asked = dg.AssetRecordsFilter(check.asset_key, asset_partitions=[partition_key])
-    found = context.instance.fetch_materializations(asked, limit=1).records
-    checked = [_Checked(storage_id=r.storage_id, run_id=r.run_id, timestamp=r.timestamp) for r in found]
-    evaluation = dg.AssetCheckEvaluation(
-        check.asset_key,
-        check.name,
-        result.passed,
-        result.metadata,
-        target_materialization_data=checked[0] if checked else None,
-        description=result.description,
-        partition=partition_key,
-    )
-    context.op_execution_context.log_event(evaluation)  # type: ignore[arg-type]
+    checked = _last_materializations(context.instance, check.asset_key, list(results))
+    for key, result in results.items():
+        evaluation = dg.AssetCheckEvaluation(
+            check.asset_key,
+            check.name,
+            result.passed,
+            result.metadata,
+            target_materialization_data=checked.get(key),
+            description=result.description,
+            partition=key,
+        )
+        context.op_execution_context.log_event(evaluation)  # type: ignore[arg-type]
+
+
+def _last_materializations(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str]
+) -> dict[str, _Checked]:
+    """By partition key which materialization is the last one; none for a partition that has none.
+
+    The newest events of some partitions are mostly one of each, so a query finds them together. Whatever it leaves out,
+    since others were materialized more than once since, is asked for by itself.
+    """
+    found: dict[str, _Checked] = {}
+    for start in range(0, len(keys), _ASKED_TOGETHER):
+        found |= _newest(instance, asset, keys[start : start + _ASKED_TOGETHER])
+    for key in keys:
+        if key not in found:
+            found |= _newest(instance, asset, [key])
+    return found
+
+
+def _newest(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str]) -> dict[str, _Checked]:
+    """The last materialization of each of these partitions that is among their newest events, one for each of them."""
+    asked = dg.AssetRecordsFilter(asset, asset_partitions=keys)
+    records = instance.fetch_materializations(asked, limit=len(keys)).records
+    return {
+        str(record.partition_key): _Checked(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+        for record in reversed(records)  # newest first, and the newest of each partition counts
+    }

@@ -103,6 +103,11 @@ def test_a_check_counts_for_each_video_of_a_batch_and_turns_with_the_next_run(pl
     assert counted(platform, "text_match") == {"SUCCEEDED": {"a.mp4", "c.mp4"}, "FAILED": {"b.mp4"}}
     assert platform.materialize("b.mp4", config={"text_match": {"force": True}}).success
     assert counted(platform, "text_match") == {"SUCCEEDED": set(keys)}
+    for _ in keys:  # now the newest events of all three are of one alone
+        platform.instance.report_runless_asset_event(dg.AssetMaterialization("text_match", partition="c.mp4"))
+    assert counted(platform, "text_match") == {"SUCCEEDED": {"a.mp4", "b.mp4"}}
+    check(platform, "text_match", *keys[::2])
+    assert counted(platform, "text_match") == {"SUCCEEDED": set(keys)}
 
 
 def test_a_stored_file_that_was_broken_by_hand_turns_its_check_red(platform: Platform) -> None:

@@ -76,10 +76,9 @@ def build_clip_features(settings: Settings, partitions: dg.PartitionsDefinition[
             thumbnails=KEPT_FRAMES if settings.pictures == "on" else 0,
         )
         encoding = encoding_parameters(clip_model.parameters(), options)
-        signatures = library.signatures(context.partition_keys)
-        wanted, failed = want_each(
-            context.partition_keys, lambda key: _wanted(key, frame_indices, library, encoding, config.force)
-        )
+        batch = context.partition_keys
+        signatures = library.signatures(batch)
+        wanted, failed = want_each(batch, lambda key: _wanted(key, frame_indices, library, encoding, config.force))
 
         def compute(keys: Sequence[str], progress: Progress) -> Generator[Computed | Failed]:
             def plan(key: str) -> tuple[VideoProbe, FrameIndices]:

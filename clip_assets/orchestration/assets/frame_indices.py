@@ -67,11 +67,9 @@ def build_frame_indices(settings: Settings, partitions: dg.PartitionsDefinition[
         context: dg.AssetExecutionContext, config: SamplingConfig, library: VideoLibrary
     ) -> dg.Output[Work]:
         sampling = Sampling(config.extraction_fps, config.extraction_total, config.frame_selection)
-        signatures = library.signatures(context.partition_keys)
-        wanted, failed = want_each(
-            context.partition_keys,
-            lambda key: frame_parameters(library.fingerprint(key), sampling),
-        )
+        batch = context.partition_keys
+        signatures = library.signatures(batch)
+        wanted, failed = want_each(batch, lambda key: frame_parameters(library.fingerprint(key), sampling))
 
         def compute(keys: Sequence[str], _: Progress) -> Generator[Computed | Failed]:
             for key in keys:
