@@ -21,7 +21,7 @@ from pathlib import Path
 
 MARK = re.compile(r"<!-- (needs|setup): ([^\n]*) -->\n")
 BLOCK = re.compile(rf"((?:{MARK.pattern})*)^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"^(\$ |clip-assets |make |dagster |pip |python |\S*/bin/)", re.MULTILINE)
+COMMAND = re.compile(r"^(?!.* \[-)(\$ |clip-assets |make |dagster |pip |python |\S*/bin/)", re.MULTILINE)
 BENCHMARK = re.compile(r"^    python benchmarks/", re.MULTILINE)
 SECONDS = 1800
 PRELUDE = r"""
@@ -34,12 +34,10 @@ clip-assets() { command clip-assets "${@//ViT-B\/32/demo}"; }
 def main(tree: Path) -> int:
     """Run them; 1 where one fails, else 0."""
     left_out: Counter[str] = Counter()
-    failed, blocks = [], 0
-    for document in (tree / "README.md", *sorted((tree / "docs").glob("*.md"))):
-        script, count = read(document, left_out)
-        blocks += count
-        if count and not run(document, script, tree):
-            failed.append(document.name)
+    documents = (tree / "README.md", *sorted((tree / "docs").glob("*.md")))
+    scripts = {document: read(document, left_out) for document in documents}
+    failed = [document.name for document, (script, count) in scripts.items() if count and not run(script, tree)]
+    blocks = sum(count for _, count in scripts.values())
     print(f"{blocks} blocks of commands were run as they are written; left out:")
     for need, count in left_out.most_common():
         print(f"  {count} that need {need}")
@@ -69,7 +67,7 @@ def read(document: Path, left_out: Counter[str]) -> tuple[str, int]:
     return "\n".join(script), len(script)
 
 
-def run(document: Path, script: str, tree: Path) -> bool:
+def run(script: str, tree: Path) -> bool:
     """Whether all commands of a document's script succeed; what they print is shown where one doesn't."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("CLIP_ASSETS_", "DAGSTER_"))}
     with tempfile.TemporaryDirectory() as home:
