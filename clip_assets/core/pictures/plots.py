@@ -110,7 +110,8 @@ def _figure(width_inches: float, height_inches: float) -> Figure:
 
 
 def _label(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, fontsize=10, loc="left", color=_INK)
+    # y is where the title is anyway; without it matplotlib measures all ticks to find that out, a tenth of the drawing.
+    axes.set_title(title, fontsize=10, loc="left", color=_INK, y=1.0)
     axes.set_xlabel(x, fontsize=9, color=_INK)
     axes.set_ylabel(y, fontsize=9, color=_INK)
     axes.tick_params(labelsize=8, colors=_INK)
