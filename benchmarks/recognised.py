@@ -17,11 +17,11 @@ from typing import Any
 
 import dagster as dg
 
-from clip_assets.core.records import RECORD_TYPES
 from clip_assets.orchestration.dagster_internals import add_partition_metadata, log_evaluations
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import register
 from clip_assets.orchestration.partitions import partition_tags
+from clip_assets.results.assets import PER_VIDEO
 from clip_assets.settings import Settings
 from videos import write
 
@@ -124,9 +124,9 @@ def empty(result: dg.ExecuteInProcessResult) -> dg.JobDefinition:
         return nothing
 
     definitions = dg.Definitions(
-        [asset(name) for name in RECORD_TYPES],
-        asset_checks=[check(name) for name in RECORD_TYPES],
-        jobs=[dg.define_asset_job("empty", list(RECORD_TYPES))],
+        [asset(name) for name in PER_VIDEO],
+        asset_checks=[check(name) for name in PER_VIDEO],
+        jobs=[dg.define_asset_job("empty", list(PER_VIDEO))],
         resources={"io_manager": Replay()},
         executor=dg.in_process_executor,
     )

@@ -13,12 +13,12 @@ import dagster as dg
 import pytest
 
 from clip_assets.core.digests import digest
-from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
 from clip_assets.core.store.manifest import Manifest
-from clip_assets.results.parameters import code_versions
+from clip_assets.results.assets import PER_VIDEO
 from clip_assets.results.states import AssetState, video_states
 from clip_assets.results.summaries import FeatureSummary, FrameSummary, MatchSummary, Summary
+from clip_assets.results.versions import code_versions
 from clip_assets_tests.golden import FORMATS, OUTPUT, VIDEOS, golden_settings
 from clip_assets_tests.making.platform import Platform
 
@@ -72,7 +72,7 @@ def test_what_schema_1_holds_is_read_whole(key: str) -> None:
     for asset in ASSETS:
         assert store.verify(asset, key) == []
         assert manifest(store, asset, key).format == FORMATS[key]
-        record = store.read(asset, key, RECORD_TYPES[asset])
+        record = store.read(asset, key, PER_VIDEO[asset].record)
         assert len(record.timestamps_ms) == FrameSummary.read(manifest(store, asset, key).summary).frames
 
 

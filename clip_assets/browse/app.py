@@ -23,8 +23,8 @@ from clip_assets.browse.question import Question
 from clip_assets.browse.readiness import Readiness
 from clip_assets.browse.uploads import Uploads
 from clip_assets.core.errors import ClipAssetsError, PartitionKeyError, QueryError, ResultMissingError, VideoError
-from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
+from clip_assets.results.assets import PER_VIDEO
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -114,7 +114,7 @@ class Media:
     def stored(self, request: Request) -> Response:
         """A picture that is stored beside a result of ``asset``, by its file's ``name``."""
         key, asset, name = request.path_params["key"], *(request.query_params.get(one, "") for one in ("asset", "name"))
-        manifest = self._store.manifest(asset, key) if asset in RECORD_TYPES else None
+        manifest = self._store.manifest(asset, key) if asset in PER_VIDEO else None
         found = self._store.picture(manifest, name) if manifest else None
         if found is None:
             raise ResultMissingError(f"There is no picture {name!r} of {key!r}.")

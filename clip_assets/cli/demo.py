@@ -7,7 +7,6 @@ from pathlib import Path
 
 from dotenv import load_dotenv
 
-from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
 from clip_assets.demo import demo_clips, demo_environment
 from clip_assets.orchestration.in_process import Execution, Listener
@@ -15,6 +14,7 @@ from clip_assets.orchestration.instance import open_instance, register
 from clip_assets.orchestration.named import Named
 from clip_assets.orchestration.run_plan import Asked, make_plan
 from clip_assets.project import instance_folder, refresh_instance_settings
+from clip_assets.results.assets import PER_VIDEO
 from clip_assets.results.facts import at_a_glance
 from clip_assets.results.summaries import MatchSummary
 from clip_assets.settings import Settings
@@ -44,5 +44,5 @@ def run_demo() -> Iterator[str]:
         match = store.manifest("text_match", key)
         yield f"{key}: {at_a_glance(MatchSummary.read(match.summary)) if match else 'failed, see above'}"
     yield "Files, in a folder for each video:"
-    for asset in RECORD_TYPES:
+    for asset in PER_VIDEO:
         yield f"  {store.root / asset}"

@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from clip_assets.core.records import RECORD_TYPES
 from clip_assets.orchestration.in_process import Listener
 from clip_assets.orchestration.run_plan import Plan, Task
 from clip_assets.progress_bar import ProgressBar
+from clip_assets.results.assets import PER_VIDEO
 
 NAMED = 3
 """Videos that a line names; of the others it gives the number."""
@@ -48,7 +48,7 @@ def plan_lines(plan: Plan, *, as_json: bool) -> Iterator[str]:
 
 def what_is_computed(task: Task) -> str:
     """The assets of a video that are computed."""
-    return "everything" if len(task.assets) == len(RECORD_TYPES) else ", ".join(task.assets)
+    return "everything" if len(task.assets) == len(PER_VIDEO) else ", ".join(task.assets)
 
 
 def named(keys: Sequence[str]) -> str:

@@ -6,7 +6,8 @@ import html
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from clip_assets.results.sections import Section, Table
+from clip_assets.results.sections import Section
+from clip_assets.results.tables import Table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

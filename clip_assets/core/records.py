@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -230,15 +229,10 @@ class Shots:
     video: NDArray[np.float16]
 
 
-Record = FrameIndices | ClipFeatures | TextMatch | Shots
+class Record(Protocol):
+    """What an asset stores of a video: a frozen dataclass of arrays, numbers and words."""
 
-RECORD_TYPES: Mapping[str, type[Record]] = {
-    "frame_indices": FrameIndices,
-    "clip_features": ClipFeatures,
-    "shots": Shots,
-    "text_match": TextMatch,
-}
-"""The record that each asset stores."""
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 def ticks_to_ms(ticks: NDArray[np.int64], time_base: Fraction) -> NDArray[np.float64]:

@@ -1,11 +1,10 @@
 """The whole platform on one screen: assets, jobs and resources, made from settings."""
 
+from collections.abc import Callable
+from importlib import import_module
+
 import dagster as dg
 
-from clip_assets.orchestration.assets.clip_features import build_clip_features
-from clip_assets.orchestration.assets.frame_indices import build_frame_indices
-from clip_assets.orchestration.assets.shots import build_shots
-from clip_assets.orchestration.assets.text_match import build_text_match
 from clip_assets.orchestration.assets.video import build_video
 from clip_assets.orchestration.checks import build_checks
 from clip_assets.orchestration.io_managers import NumpyIOManager, PickleIOManager
@@ -13,7 +12,8 @@ from clip_assets.orchestration.jobs import JOBS
 from clip_assets.orchestration.partitions import videos_partitions
 from clip_assets.orchestration.resources import ClipModelResource, GPUResource, VideoLibrary
 from clip_assets.orchestration.sensors import build_sensors
-from clip_assets.results.parameters import attempt_digests, code_versions
+from clip_assets.results.assets import PER_VIDEO
+from clip_assets.results.versions import attempt_digests, code_versions
 from clip_assets.settings import Settings
 
 IO_MANAGERS = {"numpy": NumpyIOManager, "pickle": PickleIOManager}
@@ -26,10 +26,7 @@ def build_definitions(
     versions = code_versions(settings)
     assets = dg.map_asset_specs(
         lambda spec: spec.replace_attributes(code_version=versions[spec.key.to_user_string()]),
-        [
-            build(settings, partitions)
-            for build in (build_frame_indices, build_clip_features, build_shots, build_text_match)
-        ],
+        [_builder(name)(settings, partitions) for name in PER_VIDEO],
     )
     # At launch, so that a run's own configuration of it reaches the model too.
     gpu = GPUResource.configure_at_launch(
@@ -60,3 +57,11 @@ def build_definitions(
         # One process for a run, so that the model is loaded once.
         executor=dg.in_process_executor,
     )
+
+
+def _builder(asset: str) -> Callable[[Settings, dg.PartitionsDefinition[str]], dg.AssetsDefinition]:
+    """What makes an asset: `build` of the module of its name."""
+    build: Callable[[Settings, dg.PartitionsDefinition[str]], dg.AssetsDefinition] = import_module(
+        f"clip_assets.orchestration.assets.{asset}"
+    ).build
+    return build

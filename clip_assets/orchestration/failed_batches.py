@@ -17,11 +17,11 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.core.library.changes import neighbour_batches
-from clip_assets.core.records import RECORD_TYPES
 from clip_assets.orchestration.failures import failed_videos, is_every_video_s_fault
 from clip_assets.orchestration.instance import registered
 from clip_assets.orchestration.jobs import JOB_ASSETS, extract_clip_features
 from clip_assets.orchestration.partitions import KEYS_TAG, keys_of_run, partition_tags
+from clip_assets.results.assets import PER_VIDEO
 
 AGAIN_TAG = "clip_assets/again_after"
 """Of a run that was asked for because another failed: that run's id."""
@@ -164,7 +164,7 @@ class FailuresLook:
 def _assets(run: dg.DagsterRun) -> tuple[str, ...]:
     """The assets that a run is for, in order; none if any is another deployment's, or it only evaluates checks."""
     selected = {key.to_user_string() for key in run.asset_selection or ()} or JOB_ASSETS.get(run.job_name, ())
-    return tuple(asset for asset in RECORD_TYPES if asset in selected) if set(selected) <= set(RECORD_TYPES) else ()
+    return tuple(asset for asset in PER_VIDEO if asset in selected) if set(selected) <= set(PER_VIDEO) else ()
 
 
 def _alone(left: Mapping[str, object], run: dg.DagsterRun, steps: Sequence[dg.DagsterEvent]) -> Collection[str]:

@@ -19,13 +19,13 @@ from clip_assets.core.library.listing import (
     path_for,
 )
 from clip_assets.core.library.regular_files import why_no_file
-from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store import Store
 from clip_assets.core.video import check_is_video
 from clip_assets.orchestration.failures import failed_videos, reason
 from clip_assets.orchestration.partitions import keys_of_run, version_events, videos_partitions
 from clip_assets.orchestration.run_liveness import GONE, is_abandoned, signs_folder
 from clip_assets.project import instance_folder
+from clip_assets.results.assets import PER_VIDEO
 from clip_assets.results.failure import Failure
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def failures(instance: dg.DagsterInstance) -> dict[str, dict[str, Failure]]:
         asset: instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
             dg.AssetKey(asset)
         )
-        for asset in RECORD_TYPES
+        for asset in PER_VIDEO
     }
     runs = map(instance.get_run_by_id, {run_id for latest in attempts.values() for run_id, _ in latest.values()})
     failed = {run.run_id: run for run in runs if run and run.status == dg.DagsterRunStatus.FAILURE}
@@ -166,7 +166,7 @@ def move_to_trash(store: Store, key: str) -> None:
     Raises:
         StoreError: Something can't be moved.
     """
-    for asset in RECORD_TYPES:
+    for asset in PER_VIDEO:
         store.move_to_trash(asset, key)
 
 

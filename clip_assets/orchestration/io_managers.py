@@ -16,7 +16,7 @@ from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.digests import digest
 from clip_assets.core.errors import ResultMissingError, StoreError
 from clip_assets.core.picture import Picture
-from clip_assets.core.records import RECORD_TYPES, Record
+from clip_assets.core.records import Record
 from clip_assets.core.store.checks import is_out_of_room
 from clip_assets.core.store.keys import escape_key
 from clip_assets.core.store.manifest import MANIFEST_NAME, Format, Manifest
@@ -26,6 +26,7 @@ from clip_assets.orchestration.failures import all_failed, every_video_s_fault, 
 from clip_assets.orchestration.run_liveness import Sign, signs_folder
 from clip_assets.orchestration.run_progress import follower
 from clip_assets.orchestration.work import Computed, Failed, Work
+from clip_assets.results.assets import PER_VIDEO
 from clip_assets.results.facts import sampling_words
 from clip_assets.results.failure import Attempt
 
@@ -45,7 +46,7 @@ class StoredResults(Mapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         if key not in self._keys:
             raise KeyError(key)
-        return self._store.read(self._asset, key, RECORD_TYPES[self._asset])
+        return self._store.read(self._asset, key, PER_VIDEO[self._asset].record)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
@@ -230,7 +231,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             ResultCorruptError: The bytes aren't those that were stored.
         """
         manifest = Manifest.from_json((path / MANIFEST_NAME).read_bytes())
-        return self.store.read(manifest.asset, manifest.partition_key, RECORD_TYPES[manifest.asset])
+        return self.store.read(manifest.asset, manifest.partition_key, PER_VIDEO[manifest.asset].record)
 
     def _store(self, asset: str, result: Computed) -> Manifest | Failed:
         """Write a result; one that can't be written fails its video."""

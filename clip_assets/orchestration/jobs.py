@@ -2,11 +2,13 @@
 
 import dagster as dg
 
+from clip_assets.results.assets import PER_VIDEO
+
 # Dagster ends a run that takes longer, in seconds.
 TAGS = {"dagster/max_runtime": str(24 * 60 * 60)}
 
 JOB_ASSETS = {
-    "extract_clip_features": ("frame_indices", "clip_features", "shots", "text_match"),
+    "extract_clip_features": tuple(PER_VIDEO),
     "match_texts": ("text_match",),
 }
 """The assets of each job, by its name."""

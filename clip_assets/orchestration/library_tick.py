@@ -31,6 +31,7 @@ from clip_assets.core.library.state import LibraryState, LibraryStates
 from clip_assets.core.store import Store
 from clip_assets.orchestration.instance import held_keys, move_to_trash, registered
 from clip_assets.orchestration.partitions import partition_tags, version_events, videos_partitions
+from clip_assets.results.assets import PER_VIDEO
 from clip_assets.settings import Settings
 
 REQUESTS_PER_TICK = 25
@@ -48,7 +49,7 @@ READING_SECONDS = 10.0
 NAMED = 5
 """Videos that a message names; of the others it gives the number."""
 
-_LAST_ASSET = "text_match"
+_LAST_ASSET = tuple(PER_VIDEO)[-1]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from clip_assets.core.model.weights import model_sha256
 from clip_assets.core.pipeline.decoding import PipelineOptions
 from clip_assets.core.records import ClipFeatures, FrameIndices
 from clip_assets.core.sampling import SAMPLING_VERSION, Sampling
-from clip_assets.core.shots import shot_parameters
 from clip_assets.core.store.formats import encode_record
 from clip_assets.core.store.manifest import Manifest
 from clip_assets.default_texts import default_texts
@@ -135,45 +134,9 @@ def model_parameters(settings: Settings, precision: str) -> Parameters:
     return {"model_name": settings.model_name, "weights_sha256": sha256, "precision": precision}
 
 
-def code_versions(settings: Settings) -> dict[str, str]:
-    """The code version of each asset by its name.
-
-    A changed setting, or changed weights, shows after a reload as stale on the asset and on all below it; a mended
-    algorithm on its asset, and below it once something came out otherwise.
-    """
-    sampled = settings.sampling.parameters
-    encoding = encoding_parameters(model_parameters(settings, settings.precision), settings.pipeline_options)
-    features = feature_parameters(sampled, encoding)
-    wanted = {
-        "frame_indices": sampled,
-        "clip_features": features,
-        "shots": shot_parameters(features),
-        "text_match": match_parameters(features, wanted_texts(settings)),
-    }
-    return {asset: digest(_known(parameters))[:12] for asset, parameters in wanted.items()}
-
-
-def attempt_digests(settings: Settings) -> dict[str, str]:
-    """By asset a digest of the settings that may decide whether it fails for a video.
-
-    They are those that its bytes depend on, and those that bound time and memory.
-    """
-    bounds = {
-        "on_damage": settings.on_damage,
-        "video_timeout": settings.video_timeout,
-        "device_ids": settings.device_ids,
-        "batch_size": settings.batch_size,
-    }
-    return {asset: digest({"version": version, **bounds})[:12] for asset, version in code_versions(settings).items()}
-
-
 def wanted_texts(settings: Settings) -> Parameters:
     """What a match depends on in the sentences that the settings ask for."""
     return text_parameters(settings.pred_texts or default_texts(settings.model_name))
-
-
-def _known(parameters: Mapping[str, Any]) -> Parameters:
-    return {name: None if isinstance(value, Unknown) else value for name, value in parameters.items()}
 
 
 def _were_made_of(content: Parameters, stored: Manifest, store: Store) -> bool:

@@ -2,32 +2,31 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from clip_assets.core.errors import ClipAssetsError, PartitionKeyError
 from clip_assets.core.library.listing import check_listable, file_signature, fingerprint, is_gone, path_for
 from clip_assets.core.model.devices import expected_precision
-from clip_assets.core.records import RECORD_TYPES, SourceStat
-from clip_assets.core.shots import shot_parameters
+from clip_assets.core.records import SourceStat
 from clip_assets.core.store import Store
 from clip_assets.core.store.manifest import Manifest
+from clip_assets.results.assets import PER_VIDEO, Wish, wanted_parameters
 from clip_assets.results.failure import Failure, Signature
 from clip_assets.results.parameters import (
     Parameters,
     Unknown,
-    attempt_digests,
     differences,
     encoding_parameters,
-    feature_parameters,
     frame_parameters,
-    match_parameters,
     model_parameters,
     of_frames,
     wanted_texts,
 )
 from clip_assets.results.staleness import Differing, in_words
 from clip_assets.results.summaries import FrameSummary
+from clip_assets.results.versions import attempt_digests
 from clip_assets.settings import Settings
 
 State = Literal["failed", "stale", "missing", "done", "gone"]
@@ -124,14 +123,14 @@ def video_states(settings: Settings, keys: Sequence[str], failures: Failures) ->
     texts = wanted_texts(settings)
     attempts = attempt_digests(settings)
     for key in keys:
-        manifests = {asset: store.manifest(asset, key) for asset in RECORD_TYPES}
+        manifests = {asset: store.manifest(asset, key) for asset in PER_VIDEO}
         signature = file_signature(settings.videos, key)
         if signature is None and _is_gone(settings.videos, key):
             yield VideoStatus(key, {asset: AssetState("gone", "", found) for asset, found in manifests.items()})
             continue
         source = _source(settings.videos, key, signature, list(filter(None, manifests.values())))
         frames = frame_parameters(source, settings.sampling)
-        wanted = _wanted(frames, encoding, texts, manifests, store)
+        wanted = wanted_parameters(Wish(frames, encoding, texts, partial(_of_frames, frames, manifests, store)))
         states = {}
         for asset, manifest in manifests.items():
             failure = failures.get(asset, {}).get(key)
@@ -140,24 +139,14 @@ def video_states(settings: Settings, keys: Sequence[str], failures: Failures) ->
         yield VideoStatus(key, states)
 
 
-def _wanted(
-    frames: Parameters,
-    encoding: Parameters,
-    texts: Parameters,
-    manifests: Mapping[str, Manifest | None],
-    store: Store,
-) -> Mapping[str, Parameters]:
-    """The parameters that are wanted of each asset of a video."""
-    features = feature_parameters(frames, encoding)
+def _of_frames(
+    frames: Parameters, manifests: Mapping[str, Manifest | None], store: Store, features: Parameters
+) -> Parameters:
+    """The parameters of features, with what they take from the frames, where these are stored as they are wanted."""
     chosen = manifests["frame_indices"]
-    if chosen is not None and not differences(chosen.parameters, frames):
-        features = of_frames(features, FrameSummary.read(chosen.summary), manifests["clip_features"], store)
-    return {
-        "frame_indices": frames,
-        "clip_features": features,
-        "shots": shot_parameters(features),
-        "text_match": match_parameters(features, texts),
-    }
+    if chosen is None or differences(chosen.parameters, frames):
+        return features
+    return of_frames(features, FrameSummary.read(chosen.summary), manifests["clip_features"], store)
 
 
 def _is_gone(root: Path, key: str) -> bool:

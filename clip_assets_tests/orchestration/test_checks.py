@@ -12,9 +12,10 @@ from unittest.mock import patch
 import dagster as dg
 import pytest
 
-from clip_assets.core.records import RECORD_TYPES, ClipFeatures, TextMatch
+from clip_assets.core.records import ClipFeatures, TextMatch
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.partitions import partition_tags
+from clip_assets.results.assets import PER_VIDEO
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.platform import Platform, make_platform
 
@@ -64,7 +65,7 @@ def check(platform: Platform, asset: str, *keys: str) -> dg.AssetCheckEvaluation
 
 def tamper(platform: Platform, asset: str, key: str, **fields: Any) -> None:
     """Store another record under the manifest's parameters, with right digests: wrong from the start."""
-    record = platform.store.read(asset, key, RECORD_TYPES[asset])
+    record = platform.store.read(asset, key, PER_VIDEO[asset].record)
     manifest = platform.store.manifest(asset, key)
     platform.store.write(
         asset, key, replace(record, **fields), data_version=manifest.data_version, parameters=manifest.parameters

@@ -18,13 +18,13 @@ import pytest
 from clip_assets.core import matching
 from clip_assets.core.errors import ClipAssetsError, ResultMissingError, VideoUnreadableError
 from clip_assets.core.library.listing import fingerprint, list_videos
-from clip_assets.core.records import RECORD_TYPES
 from clip_assets.core.store.store import TRASH, Store
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
 from clip_assets.orchestration.instance import register
 from clip_assets.orchestration.library_tick import REQUESTS_PER_TICK, Cursor, Decision, Look
 from clip_assets.orchestration.partitions import materialized_version, version_events
+from clip_assets.results.assets import PER_VIDEO
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.platform import ASSETS, Platform, make_platform
 
@@ -245,7 +245,7 @@ def test_results_of_a_removed_video_are_kept_or_moved_to_the_trash(platform: Pla
     daemon.tick()
     assert "a.mp4" not in platform.registered()
     trash = Store(f"{platform.settings.output}/{TRASH}")
-    for asset in RECORD_TYPES:
+    for asset in PER_VIDEO:
         assert list(platform.store.keys(asset)) == (["a.mp4"] if removed == "keep" else [])
         assert list(trash.keys(asset)) == ([] if removed == "keep" else ["a.mp4"])
 

@@ -17,7 +17,6 @@ from clip_assets.core.store.formats import Format
 from clip_assets.core.store.manifest import Manifest
 from clip_assets.results.parameters import (
     Unknown,
-    code_versions,
     differences,
     feature_parameters,
     frame_parameters,
@@ -27,6 +26,7 @@ from clip_assets.results.parameters import (
     of_frames,
 )
 from clip_assets.results.summaries import FeatureSummary, FrameSummary
+from clip_assets.results.versions import code_versions
 from clip_assets_tests.golden import golden_settings
 
 TIMES = np.array([0.0, 40.0, 80.0])

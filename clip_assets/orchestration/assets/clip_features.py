@@ -55,7 +55,7 @@ ARRAYS = [
 ]
 
 
-def build_clip_features(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset; decoder and handling of damage are the deployment's."""
 
     @dg.asset(

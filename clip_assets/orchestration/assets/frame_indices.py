@@ -40,7 +40,7 @@ ARRAYS = [
 ]
 
 
-def build_frame_indices(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset; the deployment's sampling is the default of its run config."""
 
     class SamplingConfig(ForceConfig):

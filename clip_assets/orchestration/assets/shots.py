@@ -39,7 +39,7 @@ ARRAYS = [
 ]
 
 
-def build_shots(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset."""
 
     @dg.asset(kinds={"python", "numpy"}, **catalogue_entry("shots", settings, partitions, INTRO, ARRAYS))

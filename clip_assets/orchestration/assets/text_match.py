@@ -44,7 +44,7 @@ ARRAYS = [
 ]
 
 
-def build_text_match(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset; the deployment's sentences are the default of its run config."""
 
     class TextMatchConfig(ForceConfig):
