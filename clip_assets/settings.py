@@ -21,6 +21,7 @@ from clip_assets.core.errors import SettingsError
 from clip_assets.core.model.weights import MODEL_NAMES
 from clip_assets.core.pipeline.decoding import PipelineOptions
 from clip_assets.core.sampling import Sampling
+from clip_assets.core.video import DecoderName
 
 PREFIX = "CLIP_ASSETS_"
 TESTS_PREFIX = "CLIP_ASSETS_TEST_"
@@ -129,7 +130,7 @@ class Settings(BaseSettings):
         description="Sentences to match, a YAML list; unset: 'a photo of {class}' for the 400 Kinetics classes, "
         "or the demo model's own sentences.",
     )
-    decoder: Literal["pyav", "decord"] = Field(default="pyav", description="Video decoder.")
+    decoder: DecoderName = Field(default="pyav", description="Video decoder.")
     on_damage: Literal["fail", "keep"] = Field(
         default="fail", description="A video that ends early: fail, or keep the frames that decode and record it."
     )

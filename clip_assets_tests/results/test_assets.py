@@ -74,6 +74,6 @@ def test_a_row_and_a_file_make_an_asset(tmp_path: Path, monkeypatch: pytest.Monk
         assert [task.assets for task in plan.tasks] == [("mean_feature",), ("mean_feature",)]
         Execution(platform.instance, platform.settings, Listener()).execute(plan.tasks)
         store = Store(platform.settings.output)
-        assert store.read("mean_feature", "a.mp4", MeanFeature).mean.shape == (32,)
+        assert store.read("mean_feature", "a.mp4", MeanFeature).mean.shape == (48,)
         assert {video.state for video in video_states(platform.settings, ["a.mp4", "b.mp4"], {})} == {"done"}
         assert sections(store, "a.mp4")[-1].note == "norm 1"

@@ -19,7 +19,7 @@ from clip_assets.core.pictures.analysis import spread
 from clip_assets.core.pictures.kept import thumbnail
 from clip_assets.core.pipeline.staging import Staging, make_staging
 from clip_assets.core.records import FrameIndices, VideoProbe
-from clip_assets.core.video import FrameStream, decode
+from clip_assets.core.video import DecoderName, FrameStream, decode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +66,7 @@ class PipelineOptions:
     """
 
     batch_size: int | None = None
-    decoder: Literal["pyav", "decord"] = "pyav"
+    decoder: DecoderName = "pyav"
     on_damage: Literal["fail", "keep"] = "fail"
     video_timeout: float = 60.0
     videos_at_once: int | None = None
