@@ -3,8 +3,10 @@
     python benchmarks/scale.py [--counts 10 100 1000] [--videos-per-run 100] [--json]
 
 Each video is a link to one clip of 10 frames, extracted with the demo model. Overhead is the CPU time of the batch runs
-less that of the pipeline alone on the same videos: Dagster, digests, manifests and files. Read again is what a run
-is spared by reading each video once: demuxing it a second time, and digesting its content a second and a third time.
+less that of the pipeline alone on the same videos: Dagster, digests, manifests and files. Same events, empty is what
+Dagster itself takes: the same runs of assets and checks that do nothing but log the same events. Read again is what a
+run is spared by reading each video once: demuxing it a second time, and digesting its content a second and a third
+time.
 The model is loaded before, and pictures are off.
 """
 
@@ -27,12 +29,9 @@ from clip_assets.core.pipeline.decoding import VideoJob
 from clip_assets.core.pipeline.features import Extracted, extract_features
 from clip_assets.core.video import probe
 from clip_assets.orchestration.definitions import build_definitions
-from clip_assets.orchestration.instance import register
-from clip_assets.orchestration.partitions import partition_tags
 from clip_assets.settings import Settings
+from empty import empty_job, run
 from videos import planned, write
-
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def main() -> None:
@@ -58,13 +57,12 @@ def measure(folder: Path, count: int, frames: int, videos_per_run: int) -> dict[
     )  # fmt: skip
     settings.videos.mkdir()
     write(settings.videos / "00000.mp4", (320, 240), 1, frames=frames)
-    for number in range(1, count + 1):
-        (settings.videos / f"{number:05}.mp4").hardlink_to(settings.videos / "00000.mp4")
+    keys = [f"{number:05}.mp4" for number in range(count + 1)]
+    for key in keys[1:]:
+        (settings.videos / key).hardlink_to(settings.videos / keys[0])
     job = build_definitions(settings).resolve_job_def("extract_clip_features")
-    with dg.DagsterInstance.local_temp(str(folder)) as instance:
-        keys = register(instance, settings.videos, [settings.videos])
-        seconds, cpu_seconds = run_batches(job, instance, keys, videos_per_run)
-    dagster = dagster_cpu_seconds(folder / "empty", keys, videos_per_run)
+    one, seconds, cpu_seconds = run_batches(job, folder / "platform", keys, videos_per_run)
+    _, _, dagster = run_batches(empty_job(one), folder / "empty", keys, videos_per_run)
     paths = [settings.videos / key for key in keys[1:]]
     alone, again = pipeline_cpu_seconds(paths, settings), reading_again_cpu_seconds(paths)
     stored = sum(path.stat().st_size for path in Path(settings.output).rglob("*") if path.is_file())
@@ -81,37 +79,18 @@ def measure(folder: Path, count: int, frames: int, videos_per_run: int) -> dict[
 
 
 def run_batches(
-    job: dg.JobDefinition, instance: dg.DagsterInstance, keys: Sequence[str], videos_per_run: int
-) -> tuple[float, float]:
-    """Seconds and CPU seconds of runs for all partitions but the first, which has a run before, to load the model."""
+    job: dg.JobDefinition, folder: Path, keys: Sequence[str], videos_per_run: int
+) -> tuple[dg.ExecuteInProcessResult, float, float]:
+    """The first partition's run, which loads the model; seconds and CPU seconds of runs for all others after it."""
     first, *others = keys
-    job.execute_in_process(instance=instance, run_config=QUIET, tags=partition_tags([first]))
-    cpu, began = time.process_time(), time.perf_counter()
-    for start in range(0, len(others), videos_per_run):
-        batch = others[start : start + videos_per_run]
-        job.execute_in_process(instance=instance, run_config=QUIET, tags=partition_tags(batch))
-    return time.perf_counter() - began, time.process_time() - cpu
-
-
-def dagster_cpu_seconds(folder: Path, keys: Sequence[str], videos_per_run: int) -> float:
-    """CPU time of the same runs of three assets that do nothing and store nothing."""
-    partitions = dg.DynamicPartitionsDefinition(name="empty")
-
-    def empty(name: str, *deps: str) -> dg.AssetsDefinition:
-        @dg.asset(name=name, deps=deps, partitions_def=partitions, backfill_policy=dg.BackfillPolicy.single_run())
-        def nothing() -> dg.MaterializeResult:
-            return dg.MaterializeResult()
-
-        return nothing
-
-    assets = [empty("first"), empty("second", "first"), empty("third", "second")]
-    jobs = [dg.define_asset_job("empty", assets)]
-    job = dg.Definitions(assets, jobs=jobs, executor=dg.in_process_executor).resolve_job_def("empty")
     folder.mkdir()
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
-        instance.add_dynamic_partitions("empty", keys)
-        _, cpu_seconds = run_batches(job, instance, keys, videos_per_run)
-    return cpu_seconds
+        instance.add_dynamic_partitions("videos", keys)
+        result = run(job, instance, [first])
+        cpu, began = time.process_time(), time.perf_counter()
+        for start in range(0, len(others), videos_per_run):
+            run(job, instance, others[start : start + videos_per_run])
+        return result, time.perf_counter() - began, time.process_time() - cpu
 
 
 def pipeline_cpu_seconds(paths: list[Path], settings: Settings) -> float:
@@ -137,7 +116,7 @@ def reading_again_cpu_seconds(paths: Sequence[Path]) -> float:
 def table(rows: list[dict[str, float]]) -> str:
     """The rows as a Markdown table."""
     lines = [
-        "| videos | s per video | CPU ms | of it overhead | three empty assets | read again | kB stored | peak MiB |",
+        "| videos | s per video | CPU ms | of it overhead | same events, empty | read again | kB stored | peak MiB |",
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
