@@ -2,9 +2,9 @@
 
     python .ci/documented_commands.py TREE
 
-TREE is a copy of the source tree with a ``.venv`` that is made; what the commands write goes there and to a home folder
-of its own. Run are the blocks of a document that are marked as ``sh`` or ``python``, one after another in one shell
-that begins in TREE. The demo's model stands in for ViT-B/32, whose weights would have to be downloaded. Comments on the
+TREE is a copy of the source tree with a ``.venv`` that is made. Of each document the blocks that are marked as ``sh``
+or ``python`` are run, one after another in one shell, in a copy of TREE and with a home folder of their own; two
+documents at a time. The demo's model stands in for ViT-B/32, whose weights would have to be downloaded. Comments on the
 lines before a block say more:
 
     <!-- needs: a GPU -->        it isn't run; how many there are is printed by what they need
@@ -13,10 +13,12 @@ lines before a block say more:
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 MARK = re.compile(r"<!-- (needs|setup): ([^\n]*) -->\n")
@@ -24,6 +26,7 @@ BLOCK = re.compile(rf"((?:{MARK.pattern})*)^```(\w*)\n(.*?)^```$", re.MULTILINE 
 COMMAND = re.compile(r"^(?!.* \[-)(\$ |clip-assets |make |dagster |pip |python |\S*/bin/)", re.MULTILINE)
 BENCHMARK = re.compile(r"^    python benchmarks/", re.MULTILINE)
 SECONDS = 1800
+PROCESSES = 2
 PRELUDE = r"""
 set -euo pipefail
 trap 'echo "$at: failed: $BASH_COMMAND"' ERR
@@ -36,7 +39,9 @@ def main(tree: Path) -> int:
     left_out: Counter[str] = Counter()
     documents = (tree / "README.md", *sorted((tree / "docs").glob("*.md")))
     scripts = {document: read(document, left_out) for document in documents}
-    failed = [document.name for document, (script, count) in scripts.items() if count and not run(script, tree)]
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        done = pool.map(lambda script: run(script[0], tree), scripts.values())
+        failed = [document.name for document, succeeded in zip(documents, done, strict=True) if not succeeded]
     blocks = sum(count for _, count in scripts.values())
     print(f"{blocks} blocks of commands were run as they are written; left out:")
     for need, count in left_out.most_common():
@@ -69,12 +74,15 @@ def read(document: Path, left_out: Counter[str]) -> tuple[str, int]:
 
 def run(script: str, tree: Path) -> bool:
     """Whether all commands of a document's script succeed; what they print is shown where one doesn't."""
+    if not script:
+        return True
     own = {name: value for name, value in os.environ.items() if not name.startswith(("CLIP_ASSETS_", "DAGSTER_"))}
     with tempfile.TemporaryDirectory() as home:
+        shutil.copytree(tree, f"{home}/tree", symlinks=True)
         paths = {"HOME": home, "PATH": f"{tree / '.venv' / 'bin'}:{own['PATH']}"}
         done = subprocess.run(
             ["bash", "-c", PRELUDE + script],
-            cwd=tree,
+            cwd=f"{home}/tree",
             env={**own, **paths},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
