@@ -3,6 +3,7 @@
 The lowest and the highest version that setup.cfg allows are both tested (``dagster_bounds`` in .ci/run).
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,9 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData as _Checked,
 )
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 __all__ = [
     "CheckRunHealthResult",
@@ -18,6 +21,7 @@ __all__ = [
     "add_partition_metadata",
     "log_evaluations",
     "provenance_tags",
+    "quiet_instance",
 ]
 
 # Dagster's names of the tags that say what a materialization was made from.
@@ -124,3 +128,16 @@ def _newest(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str
         )
         for record in reversed(records)  # newest first, and the newest of each partition counts
     }
+
+
+def quiet_instance() -> dg.DagsterInstance:
+    """The instance that ``DAGSTER_HOME`` names, where it doesn't capture what this process writes to its terminal.
+
+    Publicly that is the instance's setting alone. The capture starts four processes for each step, and takes the
+    terminal from whoever executes runs in it.
+    """
+    quiet = {"compute_logs": {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}}
+    try:
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides=quiet))
+    except AttributeError:
+        return dg.DagsterInstance.get()

@@ -21,6 +21,7 @@ from clip_assets.core.library.listing import (
 from clip_assets.core.library.regular_files import why_no_file
 from clip_assets.core.store import Store
 from clip_assets.core.video import check_is_video
+from clip_assets.orchestration.dagster_internals import quiet_instance
 from clip_assets.orchestration.failures import failed_videos, reason
 from clip_assets.orchestration.partitions import keys_of_run, version_events, videos_partitions
 from clip_assets.orchestration.run_liveness import GONE, is_abandoned, signs_folder
@@ -46,7 +47,7 @@ def open_instance() -> dg.DagsterInstance:
         SettingsError: As `instance_folder`.
     """
     instance_folder()
-    return dg.DagsterInstance.get()
+    return quiet_instance()
 
 
 def registered(instance: dg.DagsterInstance) -> Sequence[str]:

@@ -157,7 +157,8 @@ def _job(platform: Platform) -> dg.JobDefinition:
 
 def test_two_at_once_compute_each_video_once(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    with dg.instance_for_test(temp_dir=str(tmp_path / "home")) as instance:
+    logs = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    with dg.instance_for_test(temp_dir=str(tmp_path / "home"), overrides={"compute_logs": logs}) as instance:
         platform = make_platform(tmp_path, instance)
         platform.change(pictures="off", videos_per_run=2, settle_seconds=0)
         for key in KEYS:
