@@ -25,7 +25,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.orchestration.instance import register, registered
+from clip_assets.core.library.folder import Folder
+from clip_assets.orchestration.instance import all_keys, register, registered
 from clip_assets.orchestration.partitions import videos_partitions
 from sensor_tick import make_library
 
@@ -65,11 +66,10 @@ def measure(folder: Path, count: int, added: int) -> dict[str, float]:
         "CLIP_ASSETS_OUTPUT": str(folder / "output"), "CLIP_ASSETS_MODEL_NAME": "demo",
         "CLIP_ASSETS_DEVICE_IDS": "cpu",
     }  # fmt: skip
-    paths = sorted(videos.rglob("*.mp4"))
+    every = all_keys(Folder(videos))
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        keys = [str(path.relative_to(videos)) for path in paths[:-added]]
-        instance.add_dynamic_partitions(str(videos_partitions.name), keys)
-        add = seconds(lambda: register(instance, videos, paths[-added:])) / added
+        instance.add_dynamic_partitions(str(videos_partitions.name), every[:-added])
+        add = seconds(lambda: register(instance, Folder(videos), every[-added:])) / added
         listing = median_seconds(lambda: registered(instance))
     command = [sys.executable, "-m", "clip_assets.cli", "status"]
     status = median_seconds(

@@ -17,7 +17,7 @@ from pathlib import Path
 import dagster as dg
 
 from clip_assets.orchestration.definitions import build_definitions
-from clip_assets.orchestration.instance import register
+from clip_assets.orchestration.instance import all_keys, register
 from clip_assets.settings import Settings
 from empty import empty_job, run
 from videos import write
@@ -51,7 +51,8 @@ def measure(folder: Path, count: int, rounds: int) -> dict[str, float]:
         (settings.videos / f"{number:05}.mp4").hardlink_to(settings.videos / "00000.mp4")
     job = build_definitions(settings).resolve_job_def("extract_clip_features")
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
-        keys = register(instance, settings.videos, [settings.videos])
+        keys = all_keys(settings.source)
+        register(instance, settings.source, keys)
         run(job, instance, keys)
         nothing = empty_job(run(job, instance, keys[:1]))
     stored, same = [], []

@@ -24,7 +24,8 @@ from statistics import median
 import numpy as np
 
 from clip_assets.core.digests import digest
-from clip_assets.core.library.listing import fingerprint
+from clip_assets.core.library.fingerprints import fingerprint
+from clip_assets.core.library.folder import Folder
 from clip_assets.core.model.weights import model_sha256
 from clip_assets.core.records import ClipFeatures, Shots, SourceStat
 from clip_assets.core.search.ask import StoredRows, ask
@@ -72,7 +73,7 @@ def library(arguments: argparse.Namespace) -> Figures:
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         count = arguments.rows // ROWS_OF_VIDEO
         store, concepts = store_videos(Path(folder), count)
-        upkeep = Upkeep(ShotCache(Path(folder) / "shots"), store, Path(folder) / "videos")
+        upkeep = Upkeep(ShotCache(Path(folder) / "shots"), store, Folder(Path(folder) / "videos"))
         figures: Figures = {"rows": count * ROWS_OF_VIDEO, "videos": count}
         figures["cache made anew, CPU s"] = cpu(upkeep.refresh)
         figures["cache compared, nothing new, CPU ms"] = 1000 * cpu(upkeep.refresh)
@@ -125,7 +126,7 @@ def changes(store: Store, upkeep: Upkeep, concepts: np.ndarray, folder: Path) ->
         gone = f"{number + 5:05}.mp4"
         (folder / "videos" / gone).unlink()
         removed.append(cpu(lambda gone=gone: (upkeep.confirm([gone]), upkeep.cache.index(WEIGHTS))))
-    fresh = Upkeep(ShotCache(folder / "fresh"), store, folder / "videos")
+    fresh = Upkeep(ShotCache(folder / "fresh"), store, Folder(folder / "videos"))
     fresh.refresh()
     equal = [
         told(ask(one, StoredRows(store), WEIGHTS, Wanted(vector)) for one in (upkeep, fresh))

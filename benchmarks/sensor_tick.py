@@ -21,7 +21,6 @@ from pathlib import Path
 import dagster as dg
 
 from clip_assets.core.library.changes import KnownVideo
-from clip_assets.core.library.listing import fingerprint, list_videos
 from clip_assets.core.library.state import LibraryState, LibraryStates
 from clip_assets.orchestration.instance import UNFINISHED
 from clip_assets.orchestration.library_tick import Cursor, Look
@@ -52,7 +51,7 @@ def carry_out(instance: dg.DagsterInstance, result: dg.SensorResult) -> None:
 def tick(settings: Settings, instance: dg.DagsterInstance, cursor: str | None, now: float) -> tuple[str, dict]:
     """One tick; the next cursor, and what it cost."""
     began = time.perf_counter()
-    look = Look(settings, instance, list_videos(settings.videos), now)
+    look = Look(settings, instance, settings.source.listing(), now)
     decision = look.decide(Cursor.from_json(cursor))
     decided = time.perf_counter()
     result = decision.to_dagster(cursor)
@@ -89,8 +88,8 @@ def measure(videos: int, ticks: int, folder: Path, instance: dg.DagsterInstance)
 
 def _all_known_but_the_last(settings: Settings, instance: dg.DagsterInstance, count: int) -> str:
     """As after many ticks: everything registered, known and in the runs of the queue, but the last few."""
-    listed = list_videos(settings.videos).videos[:-count]
-    content = fingerprint(listed[0].path)
+    listed = settings.source.listing().videos[:-count]
+    content = settings.source.fingerprint(listed[0].key)
     registered = set(instance.get_dynamic_partitions("videos"))
     keys = [video.key for video in listed if video.key not in registered]
     instance.add_dynamic_partitions("videos", keys)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.core.library.listing import list_videos
+from clip_assets.core.library.folder import Folder
 from clip_assets.settings import Settings, load_env_file, variable_name
 
 INSTANCE_FOLDER = ".dagster_home"
@@ -77,7 +77,7 @@ def init_project(folder: Path, videos: Path, model_name: str | None, extraction_
         LibraryError: ``videos`` can't be listed.
         SettingsError: A value isn't allowed, or the folder can't be written.
     """
-    found = list_videos(videos)
+    found = Folder(videos).listing()
     chosen = {"videos": str(videos.absolute()), "model_name": model_name, "extraction_fps": extraction_fps}
     given = {name: value for name, value in chosen.items() if value is not None}
     Settings.from_environment(**given)

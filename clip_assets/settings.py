@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clip_assets.core.errors import SettingsError
+from clip_assets.core.library.source import VideoSource, source_at
 from clip_assets.core.model.weights import MODEL_NAMES
 from clip_assets.core.pipeline.decoding import PipelineOptions
 from clip_assets.core.sampling import Sampling
@@ -188,6 +189,11 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             raise SettingsError("\n".join(_explain(cls, detail, given) for detail in error.errors())) from error
+
+    @property
+    def source(self) -> VideoSource:
+        """The videos."""
+        return source_at(self.videos)
 
     @property
     def sampling(self) -> Sampling:

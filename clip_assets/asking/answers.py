@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from clip_assets.core.errors import ResultMissingError
@@ -117,13 +116,13 @@ class Moments(Sequence[Moment]):
         return pd.DataFrame([[getattr(moment, name) for name in columns] for moment in self], columns=columns)
 
 
-def notes_of(census: Census, weights: str, videos: Path) -> Iterator[str]:
+def notes_of(census: Census, weights: str, videos: str) -> Iterator[str]:
     """What isn't searched, and why, in sentences.
 
     Args:
         census: What there is.
         weights: Of the model that is searched.
-        videos: The folder of the videos.
+        videos: Where the videos are.
     """
     states = census.states.get(weights, {})
     if others := sum(count for (_, digest), count in census.models.items() if digest != weights):

@@ -25,7 +25,8 @@ from clip_assets.asking.questions import (
 )
 from clip_assets.core.digests import digest
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError
-from clip_assets.core.library.listing import is_under
+from clip_assets.core.library.keys import is_under
+from clip_assets.core.library.source import VideoSource
 from clip_assets.core.model.weights import weights_are_here
 from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.search.ask import StoredRows, ask, span_ms
@@ -73,7 +74,7 @@ class Library:
         self._rows = StoredRows(self._store)
         folder = user_cache_folder()
         where = digest({"output": str(self._store.root)})[:32]
-        self._upkeep = Upkeep(ShotCache(folder / "search" / where), self._store, settings.videos)
+        self._upkeep = Upkeep(ShotCache(folder / "search" / where), self._store, settings.source)
         self._encoders = Encoders(settings, TextCache(folder / "texts.sqlite"))
         self._background: threading.Thread | None = None
         self._trouble = ""
@@ -82,9 +83,9 @@ class Library:
         self._lock = threading.Lock()
 
     @property
-    def folder(self) -> Path:
-        """The folder of the videos."""
-        return self._settings.videos
+    def source(self) -> VideoSource:
+        """The videos."""
+        return self._settings.source
 
     def find(
         self,
@@ -330,14 +331,14 @@ class Library:
     def _thumbnail(self, found: Found) -> Image:
         from clip_assets.core.search.thumbnail import thumbnail_of
 
-        return thumbnail_of(found, self._store, self._settings.videos)
+        return thumbnail_of(found, self._store, self._settings.source)
 
     def _keys(self, weights: str) -> tuple[str, ...]:
         return tuple(video.key for video in self._upkeep.cache.index(weights).videos)
 
     def _notes(self, weights: str, sentences: Sequence[tuple[str, float]]) -> tuple[str, ...]:
         """What the reader of an answer should know."""
-        told = [*notes_of(self._upkeep.census(), weights, self._settings.videos)]
+        told = [*notes_of(self._upkeep.census(), weights, self._settings.source.where())]
         if self._trouble:
             told.append(f"The library couldn't be compared: {self._trouble}")
         if not all(words.isascii() for words, _ in sentences):

@@ -95,8 +95,8 @@ class Media:
     def __init__(self, store: Store, settings: Settings, uploads: Uploads) -> None:
         self._store = store
         self._uploads = uploads
-        self._pictures = Pictures(store, settings.videos)
-        self._playing = Playing(store, settings.videos)
+        self._pictures = Pictures(store, settings.source)
+        self._playing = Playing(store, settings.source)
         self._decoders = CapacityLimiter(_DECODERS)
         self._encoders = CapacityLimiter(1)
 

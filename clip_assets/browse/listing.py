@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from clip_assets.core.library.listing import is_under
+from clip_assets.core.library.keys import is_under
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams

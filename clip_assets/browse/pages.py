@@ -18,7 +18,7 @@ from clip_assets.browse.holdings import FEATURES, FRAMES, Holdings, Video
 from clip_assets.browse.listing import SIZES, SORTS, STATES, Listing
 from clip_assets.browse.question import Question
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError
-from clip_assets.core.library.listing import validate_key
+from clip_assets.core.library.keys import validate_key
 from clip_assets.core.search.queries import Place, parse_place
 from clip_assets.results.sections import sections
 
@@ -80,7 +80,7 @@ class Pages:
             failed_count=len(failed),
             newest=newest,
             examples=stage.examples(self._store, [video.key for video in newest[:_EXAMPLES]]),
-            videos_folder=self._library.folder,
+            videos_folder=self._library.source.where(),
         )
 
     def search(self, request: Request) -> Response:
@@ -170,7 +170,7 @@ class Pages:
             similar=self._similar(key) if is_stored else [],
             parts=parts,
             files=[str(self._store.path(part.title, key)) for part in parts],
-            path=str(self._library.folder / key),
+            path=self._library.source.where(key),
             dagster=self._in_dagster(FEATURES if is_stored else FRAMES, key),
         )
 

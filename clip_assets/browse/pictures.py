@@ -13,7 +13,6 @@ import numpy as np
 
 from clip_assets.browse.holdings import FEATURES
 from clip_assets.core.errors import ResultMissingError, VideoUnreadableError
-from clip_assets.core.library.listing import path_for
 from clip_assets.core.library.regular_files import check_is_file
 from clip_assets.core.pictures.sheets import thumbnails
 from clip_assets.core.search.thumbnail import kept_picture
@@ -22,6 +21,7 @@ from clip_assets.core.video import probe
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from clip_assets.core.library.source import VideoSource
     from clip_assets.core.records import VideoProbe
     from clip_assets.core.store import Store
     from clip_assets.core.store.manifest import Manifest
@@ -61,7 +61,7 @@ class ByteCache:
 class Pictures:
     """JPEG pictures of the stored frames of videos."""
 
-    def __init__(self, store: Store, videos: Path) -> None:
+    def __init__(self, store: Store, videos: VideoSource) -> None:
         self._store = store
         self._videos = videos
         self._cache = ByteCache(_CACHE_BYTES)
@@ -97,7 +97,7 @@ class Pictures:
         name = f"decoded {manifest.created} {key} {best}"
         known = self._cache.get(name)
         if known is None:
-            made = thumbnails(_probed(path_for(self._videos, key)), np.array([best]), side=SIDE)
+            made = thumbnails(_probed(self._videos.path(key)), np.array([best]), side=SIDE)
             if best not in made:
                 raise VideoUnreadableError(f"Frame {best} of {key} doesn't decode.")
             known = _jpeg(made[best])

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from clip_assets.browse.holdings import FEATURES
 from clip_assets.core.digests import digest
 from clip_assets.core.errors import ResultMissingError, VideoUnreadableError
-from clip_assets.core.library.listing import path_for
 from clip_assets.core.library.regular_files import why_no_file
 from clip_assets.core.video.clips import cut
 
 if TYPE_CHECKING:
+    from clip_assets.core.library.source import VideoSource
     from clip_assets.core.store import Store
 
 STRETCH_SECONDS = 30.0
@@ -40,7 +40,7 @@ def media_type(path: Path) -> str:
 class Playing:
     """Files to play of the videos whose features are stored."""
 
-    def __init__(self, store: Store, videos: Path) -> None:
+    def __init__(self, store: Store, videos: VideoSource) -> None:
         self._store = store
         self._videos = videos
         self._folder = tempfile.TemporaryDirectory(prefix="clip-assets-browse-")
@@ -56,7 +56,7 @@ class Playing:
         """
         if self._store.manifest(FEATURES, key) is None:
             raise ResultMissingError(f"No features are stored for {key!r}.")
-        path = path_for(self._videos, key)
+        path = self._videos.path(key)
         if reason := why_no_file(path):
             raise VideoUnreadableError(f"{key} can't be played: {reason}.")
         return path

@@ -174,13 +174,15 @@ def _dev(arguments: argparse.Namespace) -> int:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    from clip_assets.orchestration.instance import open_instance, register
+    from clip_assets.orchestration.instance import keys_at, open_instance, register
     from clip_assets.project import load_settings
 
     settings = load_settings()
     with open_instance() as instance:
-        for key in register(instance, settings.videos, arguments.paths):
-            sys.stdout.write(f"{key}\n")
+        keys = [key for path in arguments.paths for key in keys_at(settings.source, path)]
+        register(instance, settings.source, keys)
+    for key in keys:
+        sys.stdout.write(f"{key}\n")
     return 0
 
 

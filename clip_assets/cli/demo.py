@@ -34,9 +34,9 @@ def run_demo() -> Iterator[str]:
     load_dotenv(demo_environment(), override=True)
     settings = Settings.from_environment(settle_seconds=0)  # the clips are whole
     settings.videos.mkdir(parents=True, exist_ok=True)
-    clips = [Path(shutil.copy(clip, settings.videos)) for clip in demo_clips()]
+    keys = [Path(shutil.copy(clip, settings.videos)).name for clip in demo_clips()]
     with open_instance() as instance:
-        keys = register(instance, settings.videos, clips)
+        register(instance, settings.source, keys)
         plan = make_plan(instance, settings, Asked([Named(key, settings.videos / key) for key in keys]))
         Execution(instance, settings, Failures()).execute(plan.tasks)
     store = Store(settings.output)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from clip_assets.core.library.source import VideoSource
+
 COLUMNS = tuple(field.name for field in fields(Moment) if not field.name.startswith("_"))
 
 _EMPTY = (
@@ -139,7 +141,7 @@ def as_html(question: str, found: Moments) -> str:
     return as_page(question, parts or [Section("Nothing found")])
 
 
-def write_projects(found: Moments, videos: Path, folder: Path) -> list[Path]:
+def write_projects(found: Moments, videos: VideoSource, folder: Path) -> list[Path]:
     """A LosslessCut project for each video, with its moments as segments, in order of time."""
     written = []
     for key, moments in groupby(sorted(found, key=lambda moment: (moment.key, moment.from_ms)), lambda one: one.key):
@@ -148,26 +150,25 @@ def write_projects(found: Moments, videos: Path, folder: Path) -> list[Path]:
         segments = [
             {"start": one.from_ms / 1000, "end": one.to_ms / 1000, "name": f"{one.score:.3f}"} for one in moments
         ]
-        media = Path(os.path.relpath(videos / key, path.parent)).as_posix()
+        media = Path(os.path.relpath(videos.where(key), path.parent)).as_posix()
         project = {"version": 1, "mediaFileName": media, "cutSegments": segments}
         path.write_text(json.dumps(project, indent=1), encoding="utf-8")
         written.append(path)
     return written
 
 
-def write_clip(moment: Moment, rank: int, videos: Path, folder: Path) -> Path:
+def write_clip(moment: Moment, rank: int, videos: VideoSource, folder: Path) -> Path:
     """A moment as a file of its own.
 
     Raises:
         VideoError: The video can't be read.
     """
-    from clip_assets.core.library.listing import path_for
     from clip_assets.core.video.clips import cut
 
     folder.mkdir(parents=True, exist_ok=True)
     name = escape_key(moment.key).replace("/", "_").encode()[-_LONGEST_NAME:].decode(errors="ignore")
     path = folder / f"{rank:02d}_{name}_{moment.from_ms / 1000:.2f}-{moment.to_ms / 1000:.2f}.mp4"
-    cut(path_for(videos, moment.key), moment.from_ms, moment.to_ms, path)
+    cut(videos.path(moment.key), moment.from_ms, moment.to_ms, path)
     return path
 
 
@@ -201,12 +202,12 @@ def _write_files(library: Library, found: Moments, arguments: Namespace) -> bool
         arguments.html.write_text(as_html(question, found), encoding="utf-8", errors="backslashreplace")
         _note(f"{arguments.html}")
     if arguments.llc:
-        for path in write_projects(found, library.folder, arguments.llc):
+        for path in write_projects(found, library.source, arguments.llc):
             _note(f"{path}")
     if arguments.clips:
         for rank, moment in enumerate(found, start=1):
             try:
-                _note(f"{write_clip(moment, rank, library.folder, arguments.clips)}")
+                _note(f"{write_clip(moment, rank, library.source, arguments.clips)}")
             except ClipAssetsError as error:
                 failed = True
                 _note(f"failed: {moment.key}: {error}")

@@ -6,7 +6,6 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 
 from clip_assets.core.errors import LibraryError, SettingsError
-from clip_assets.core.library.listing import check_listable, file_signature, is_gone, list_videos
 from clip_assets.core.store import Store
 from clip_assets.orchestration.instance import forget, held_keys, open_instance, registered
 from clip_assets.orchestration.named import Named, registered_keys
@@ -64,7 +63,7 @@ def chosen_keys(settings: Settings, named: Sequence[Named], order: Sequence[str]
         raise SettingsError("Name videos or folders to remove, or --gone for all whose file isn't there.")
     chosen: set[str] = set()
     for name in named:
-        found = registered_keys(settings.videos, name, order)
+        found = registered_keys(settings.source, name, order)
         if not found:
             near = difflib.get_close_matches(name.text, order, n=1)
             guess = f" Did you mean {near[0]!r}?" if near else ""
@@ -73,11 +72,12 @@ def chosen_keys(settings: Settings, named: Sequence[Named], order: Sequence[str]
     keys = [key for key in order if key in chosen or not named]
     if not gone:
         return keys
-    check_listable(settings.videos)
-    keys = [key for key in keys if is_gone(settings.videos, key)]
-    if keys and not list_videos(settings.videos).videos:
+    source = settings.source
+    source.check_listable()
+    keys = [key for key in keys if source.is_gone(key)]
+    if keys and not source.listing().videos:
         raise LibraryError(
-            f"There is no video at all in {settings.videos}: is a disk unmounted? Nothing is removed. "
+            f"There is no video at all in {source.where()}: is a disk unmounted? Nothing is removed. "
             "Name the videos or folders to remove them all the same."
         )
     return keys
@@ -95,7 +95,7 @@ def forgotten(settings: Settings, removed: Sequence[str], results: str) -> Itera
         yield "Nothing to remove."
         return
     yield f"Results are {'kept in' if results == 'keep' else 'in trash/ below'} {settings.output}."
-    if present := sum(file_signature(settings.videos, key) is not None for key in removed):
+    if present := sum(settings.source.signature(key) is not None for key in removed):
         yield (
             f"{present} of them {'is' if present == 1 else 'are'} still in the library: a watched folder, "
             "clip-assets add and clip-assets run take them again. Move the files away to be rid of them."

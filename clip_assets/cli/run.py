@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from contextvars import copy_context
 
 from clip_assets.cli.run_report import Report, plan_in_words, plan_lines
-from clip_assets.core.library.listing import path_for
 from clip_assets.core.model.devices import resolve_devices
 from clip_assets.core.model.weights import model_sha256
 from clip_assets.orchestration.in_process import Execution, RunFailedError
@@ -65,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         model_sha256(settings.model_name, settings.custom_checkpoint)  # what is wrong with these is said at once
         resolve_devices(settings.device_ids)
         if plan.new:
-            register(instance, settings.videos, [path_for(settings.videos, key) for key in plan.new])
+            register(instance, settings.source, plan.new)
         stop, report = threading.Event(), Report(plan, as_json=arguments.json)
         return _execute(Execution(instance, settings, report, stop.is_set), plan, report, stop)
 

@@ -83,7 +83,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Tell the states of the project's videos."""
-    from clip_assets.core.library.listing import list_videos
     from clip_assets.orchestration.instance import failures, open_instance, registered
     from clip_assets.project import load_settings
     from clip_assets.results.states import video_states
@@ -92,7 +91,7 @@ def run(arguments: Namespace) -> int:
     asked = Asked(tuple(arguments.states or ()), arguments.under.text if arguments.under else "")
     with open_instance() as instance:
         order = registered(instance)
-        keys = registered_keys(settings.videos, arguments.under, order) if arguments.under else order
+        keys = registered_keys(settings.source, arguments.under, order) if arguments.under else order
         videos = video_states(settings, keys, failures(instance) if keys else {})
         console = Console()
         if arguments.json:
@@ -100,8 +99,8 @@ def run(arguments: Namespace) -> int:
                 if not asked.states or video.state in asked.states:
                     console.file.write(f"{json.dumps(as_json(video), ensure_ascii=False)}\n")
         else:
-            listed = [video.key for video in list_videos(settings.videos, set(order)).videos]
-            there = registered_keys(settings.videos, arguments.under, listed) if arguments.under else listed
+            listed = [video.key for video in settings.source.listing(set(order)).videos]
+            there = registered_keys(settings.source, arguments.under, listed) if arguments.under else listed
             show(report(settings, list(videos), asked, len(set(there) - set(order))), console)
     return 0
 
@@ -146,7 +145,7 @@ def report(settings: Settings, videos: Sequence[VideoStatus], asked: Asked, new:
         new: Number of videos there that aren't registered.
     """
     counts = Counter(video.state for video in videos)
-    where = f"{asked.under} in {settings.videos}" if asked.under else settings.videos
+    where = f"{asked.under} in {settings.source.where()}" if asked.under else settings.source.where()
     told = ", ".join(f"{counts[state]:,} {state}" for state in (*_STYLES, "done") if counts[state])
     yield Line(f"{_videos(len(videos))} of {where}{f': {told}' if told else ''}")
     for state in _STYLES:
@@ -173,7 +172,7 @@ def _groups(settings: Settings, videos: Iterable[VideoStatus]) -> list[_Group]:
     """Videos with the same reason together, the largest group first."""
     groups: dict[str, _Group] = {}
     for video in videos:
-        reason = video.reason.replace(str(settings.videos / video.key), "the file")
+        reason = video.reason.replace(settings.source.where(video.key), "the file")
         if video.state == "missing":
             lacking = [name for name, asset in video.assets.items() if asset.state == "missing"]
             reason = f"lacks {', '.join(lacking)}" if len(lacking) < len(video.assets) else ""

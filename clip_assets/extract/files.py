@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from clip_assets.core.errors import ResultCorruptError, ResultUnwritableError, SettingsError
-from clip_assets.core.library.listing import MAX_PART_BYTES
+from clip_assets.core.library.keys import MAX_PART_BYTES
 from clip_assets.core.store.formats import load_pickle
 from clip_assets.extract.inputs import Video
 from clip_assets.extract.options import ExtractOptions

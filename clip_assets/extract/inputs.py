@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.core.library.listing import VIDEO_EXTENSIONS, list_videos, others_in_words
+from clip_assets.core.library.folder import Folder
+from clip_assets.core.library.listing import VIDEO_EXTENSIONS, others_in_words
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ def collect_inputs(paths: Sequence[str], list_file: Path | None) -> Inputs:
     for name in named:
         found = [name]
         if Path(name).is_dir():
-            listing = list_videos(Path(name))
-            found = [str(video.path) for video in listing.videos]
+            listing = Folder(Path(name)).listing()
+            found = [str(Path(name) / video.key) for video in listing.videos]
             unlisted += [(str(Path(name) / item.key), item.reason) for item in listing.unlisted]
             left_out += [f"{name}: {line}" for line in [others_in_words(listing.others)] if line]
         for video in found:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clip_assets.core.errors import ClipAssetsError, LibraryError, SettingsError, VideoUnreadableError
-from clip_assets.core.library.listing import fingerprint
+from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.regular_files import check_is_file
 from clip_assets.core.model.devices import resolve_devices, resolve_precision
 from clip_assets.core.model.weights import model_sha256

@@ -11,7 +11,6 @@ from filelock import FileLock
 
 from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.errors import ClipAssetsError, VideoUnreadableError
-from clip_assets.core.library.listing import fingerprint, path_for
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failures import is_every_video_s_fault, reason
 from clip_assets.orchestration.instance import held_keys
@@ -128,7 +127,7 @@ class Execution(Follower):
             if len(batch) == self.settings.videos_per_run or (batch and batch[0].is_alone):
                 break
             goes_along = not batch or (task.assets == batch[0].assets and not task.is_alone)
-            if goes_along and not is_being_written(self.settings.videos, task.key, self.settings.settle_seconds):
+            if goes_along and not is_being_written(self.settings.source, task.key, self.settings.settle_seconds):
                 batch.append(task)
         return batch
 
@@ -186,7 +185,7 @@ class Execution(Follower):
         """Tell Dagster of videos that changed, so that it knows what their results are made from."""
         for key in keys:
             try:
-                version = fingerprint(path_for(self.settings.videos, key))
+                version = self.settings.source.fingerprint(key)
             except VideoUnreadableError:  # which the run will say
                 continue
             if materialized_version(self.instance, key) != version:

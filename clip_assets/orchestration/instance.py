@@ -9,16 +9,10 @@ from pathlib import Path
 import dagster as dg
 
 from clip_assets.core.errors import LibraryError, VideoUnreadableError
-from clip_assets.core.library.listing import (
-    VIDEO_EXTENSIONS,
-    fingerprint,
-    has_video_extension,
-    key_for,
-    list_videos,
-    others_in_words,
-    path_for,
-)
+from clip_assets.core.library.folder import Folder
+from clip_assets.core.library.listing import VIDEO_EXTENSIONS, has_video_extension, others_in_words
 from clip_assets.core.library.regular_files import why_no_file
+from clip_assets.core.library.source import VideoSource
 from clip_assets.core.store import Store
 from clip_assets.core.video import check_is_video
 from clip_assets.orchestration.dagster_internals import quiet_instance
@@ -115,31 +109,20 @@ def _failure(key: str, steps: Sequence[dg.DagsterEvent], run: dg.DagsterRun) -> 
     return Failure(key, reason(steps) or "the run's process died")
 
 
-def register(instance: dg.DagsterInstance, root: Path, paths: Sequence[Path]) -> list[str]:
+def register(instance: dg.DagsterInstance, source: VideoSource, keys: Sequence[str]) -> None:
     """Make partitions of videos of the library, with their data versions; those that have one stay as they are.
 
     Args:
         instance: Where to.
-        root: The library.
-        paths: Videos, and folders with videos in and below them. A file that is named with an ending that isn't
-            listed is a video if its content is.
-
-    Returns:
-        Their partition keys, in the order of ``paths``.
-
-    Raises:
-        LibraryError: A path is missing, no file, or a folder without videos.
-        VideoError: A file whose ending isn't listed is no video by its content.
-        PartitionKeyError: A path isn't in the library, or can't be a key.
+        source: The library.
+        keys: Their partition keys.
     """
-    keys = [key_for(root, video) for path in paths for video in videos_at(path)]
     known = instance.get_materialized_partitions(dg.AssetKey("video")).intersection(registered(instance))
     for key in set(keys) - known:
         with suppress(VideoUnreadableError):  # which its run will say
-            for event in version_events(key, fingerprint(path_for(root, key))):
+            for event in version_events(key, source.fingerprint(key)):
                 instance.report_runless_asset_event(event)
     instance.add_dynamic_partitions(str(videos_partitions.name), keys)
-    return keys
 
 
 def forget(instance: dg.DagsterInstance, store: Store, keys: Sequence[str], results: str) -> Iterator[str]:
@@ -171,28 +154,39 @@ def move_to_trash(store: Store, key: str) -> None:
         store.move_to_trash(asset, key)
 
 
-def videos_at(path: Path) -> Iterator[Path]:
-    """The video at ``path``, or all in and below the folder.
+def all_keys(source: VideoSource) -> list[str]:
+    """The partition keys of all videos that a source lists; what it leaves out is logged.
 
     Raises:
-        LibraryError: It is missing, no file, or a folder without videos.
+        LibraryError: It can't be listed, or there is no video.
+    """
+    listing = source.listing()
+    for unlisted in listing.unlisted:
+        logger.warning("Left out %s: %s", source.where(unlisted.key), unlisted.reason)
+    if left_out := others_in_words(listing.others):
+        logger.warning("%s: %s", source.where(), left_out)
+    if not listing.videos:
+        raise LibraryError(f"No video in or below {source.where()}. Videos end in {_extensions()}.")
+    return [video.key for video in listing.videos]
+
+
+def keys_at(source: VideoSource, path: Path) -> list[str]:
+    """The partition keys of the videos at a path that a person wrote: a video, or a folder with videos in and below it.
+
+    A file that is named with an ending that isn't listed is a video if its content is.
+
+    Raises:
+        LibraryError: The path is missing, no file, or a folder without videos.
         VideoError: A file whose ending isn't listed is no video by its content.
+        PartitionKeyError: The path isn't in the library, or can't be a key.
     """
     if path.is_dir():
-        listing = list_videos(path)
-        for unlisted in listing.unlisted:
-            logger.warning("Left out %s: %s", path / unlisted.key, unlisted.reason)
-        if left_out := others_in_words(listing.others):
-            logger.warning("%s: %s", path, left_out)
-        if not listing.videos:
-            raise LibraryError(f"No video in or below {path.absolute()}. Videos end in {_extensions()}.")
-        yield from (video.path for video in listing.videos)
-    elif reason := why_no_file(path):
+        return [source.key_for(path / key) for key in all_keys(Folder(path.absolute()))]
+    if reason := why_no_file(path):
         raise LibraryError(f"{path.absolute()}: {reason}. Name a video, or a folder with videos.")
-    else:
-        if not has_video_extension(path.name):
-            check_is_video(path)
-        yield path
+    if not has_video_extension(path.name):
+        check_is_video(path)
+    return [source.key_for(path)]
 
 
 def _extensions() -> str:

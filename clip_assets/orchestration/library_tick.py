@@ -26,7 +26,7 @@ from clip_assets.core.library.changes import (
     partition_changes,
     settled_videos,
 )
-from clip_assets.core.library.listing import Listing, VideoFile, fingerprint, others_in_words
+from clip_assets.core.library.listing import Listing, VideoFile, others_in_words
 from clip_assets.core.library.state import LibraryState, LibraryStates
 from clip_assets.core.store import Store
 from clip_assets.orchestration.instance import held_keys, move_to_trash, registered
@@ -201,7 +201,7 @@ class Look:
             if len(wanted) == limit or time.monotonic() > self._end:
                 break
             try:
-                read = KnownVideo(video.size, video.mtime_ns, fingerprint(video.path))
+                read = KnownVideo(video.size, video.mtime_ns, self.settings.source.fingerprint(video.key))
             except VideoUnreadableError as error:
                 self._unread += 1
                 self._notes.append(f"waiting: {error}")

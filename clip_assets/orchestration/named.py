@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clip_assets.core.errors import PartitionKeyError
-from clip_assets.core.library.listing import is_under, key_for
+from clip_assets.core.library.keys import is_under
+from clip_assets.core.library.source import VideoSource
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class Named:
         return cls(text, Path(text).absolute())
 
 
-def registered_keys(root: Path, named: Named, order: Sequence[str]) -> list[str]:
+def registered_keys(source: VideoSource, named: Named, order: Sequence[str]) -> list[str]:
     """The registered keys that are meant: the one of that name, or those at and below that folder; perhaps none.
 
     Args:
-        root: The library.
+        source: The library.
         named: A partition key, a folder of the library, or a path of one of these, which needn't exist.
         order: The registered keys.
     """
@@ -39,10 +40,10 @@ def registered_keys(root: Path, named: Named, order: Sequence[str]) -> list[str]
         return []
     if named.text in order:
         return [named.text]
-    if named.path.resolve() == root.resolve():
+    if named.path.resolve() == Path(source.where()).resolve():
         return list(order)
     names = [named.text.rstrip("/")]
     with suppress(PartitionKeyError):
-        names.append(key_for(root, named.path))
+        names.append(source.key_for(named.path))
     below = ([key for key in order if name and is_under(key, name)] for name in names)
     return next((keys for keys in below if keys), [])

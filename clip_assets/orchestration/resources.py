@@ -4,13 +4,13 @@ import functools
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import dagster as dg
 import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from clip_assets.core.library.listing import file_signature, path_for
+from clip_assets.core.library.source import VideoSource, source_at
 from clip_assets.core.model.clip_model import ClipModel, Precision, load_model
 from clip_assets.core.model.device_locks import held_alone
 from clip_assets.core.model.devices import resolve_devices, resolve_precision
@@ -109,37 +109,40 @@ class ClipModelResource(dg.ConfigurableResource):
 
 
 class VideoLibrary(dg.ConfigurableResource):
-    """The folder of videos; the only way from a partition key to a path."""
+    """The videos, as a run reads them."""
 
     root: str = Field(description="The folder.")
     video_timeout: float = Field(
         default=DEFAULT_TIMEOUT_SECONDS, gt=0, description="Seconds without a frame after which reading is given up."
     )
-    _readings: Readings = PrivateAttr(default_factory=Readings)  # of a run: Dagster makes its resources anew
+    _source: VideoSource = PrivateAttr()
+    _readings: Readings = PrivateAttr()  # of a run: Dagster makes its resources anew
 
-    def path(self, key: str) -> Path:
-        """The video of a partition.
+    def model_post_init(self, context: Any, /) -> None:
+        """Begin without readings."""
+        super().model_post_init(context)
+        self._source = source_at(self.root)
+        self._readings = Readings(self._source)
 
-        Raises:
-            PartitionKeyError: The key leads out of the library, or can't be one.
-        """
-        return path_for(Path(self.root), key)
+    def where(self, key: str) -> str:
+        """Where the video of a partition is, for people."""
+        return self._source.where(key)
 
     def fingerprint(self, key: str) -> str:
-        """Digest of the video's content, see `core.library.fingerprint`; read once while the file stays as it is.
+        """Digest of the video's content, see `core.library.fingerprints`; read once while the file stays as it is.
 
         Raises:
             VideoUnreadableError: The video isn't there or can't be read.
         """
-        return self._readings.fingerprint(self.path(key))
+        return self._readings.fingerprint(key)
 
     def source_stat(self, key: str) -> SourceStat | None:
         """The video's file as it was when its fingerprint was taken, see `Readings.source_stat`."""
-        return self._readings.source_stat(self.path(key))
+        return self._readings.source_stat(key)
 
     def signatures(self, keys: Iterable[str]) -> dict[str, tuple[int, int, int] | None]:
-        """By partition key what another file would alter, see `core.library.file_signature`."""
-        return {key: file_signature(Path(self.root), key) for key in keys}
+        """By partition key what another file would alter, see `VideoSource.signature`."""
+        return {key: self._source.signature(key) for key in keys}
 
     def probe(self, key: str) -> VideoProbe:
         """What the video's container says, see `core.video.probing`; read once while the file stays as it is.
@@ -148,7 +151,7 @@ class VideoLibrary(dg.ConfigurableResource):
             VideoUnreadableError: The file isn't there, or is no video.
             VideoTimeoutError: Reading takes longer than `video_timeout`.
         """
-        return self._readings.probe(self.path(key), timeout_seconds=self.video_timeout)
+        return self._readings.probe(key, timeout_seconds=self.video_timeout)
 
 
 @functools.lru_cache(maxsize=1)

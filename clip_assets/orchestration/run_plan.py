@@ -7,9 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.core.errors import ClipAssetsError, LibraryError
-from clip_assets.core.library.listing import key_for, path_for
-from clip_assets.orchestration.instance import failures, registered, videos_at
+from clip_assets.core.errors import LibraryError
+from clip_assets.core.library.source import VideoSource
+from clip_assets.orchestration.instance import all_keys, failures, keys_at, registered
 from clip_assets.orchestration.named import Named, registered_keys
 from clip_assets.results.states import State, VideoStatus, video_states
 from clip_assets.settings import Settings
@@ -76,7 +76,7 @@ def make_plan(instance: dg.DagsterInstance, settings: Settings, asked: Asked) ->
         ClipAssetsError: What is asked for isn't there, or the settings don't allow it.
     """
     order = registered(instance)
-    keys, alone = _asked_keys(settings.videos, asked, order)
+    keys, alone = _asked_keys(settings.source, asked, order)
     tasks, gone, as_before, done = [], [], [], 0
     for status in video_states(settings, keys, failures(instance)):
         is_chosen = status.state in asked.states if asked.states else status.is_wanted or status.key in alone
@@ -97,48 +97,44 @@ def lacking(status: VideoStatus) -> tuple[str, ...]:
     return tuple(asset for asset, state in status.assets.items() if state.state != "done")
 
 
-def is_being_written(root: Path, key: str, seconds: float) -> bool:
+def is_being_written(source: VideoSource, key: str, seconds: float) -> bool:
     """Whether a video's file was written to in the last seconds, as one that is being copied is.
 
     A copy that keeps the time of modification can't deceive: when that was set counts too.
     """
-    try:
-        stat = path_for(root, key).stat()
-    except (OSError, ClipAssetsError):
+    signature = source.signature(key)
+    if signature is None:
         return False  # which its run will say
-    return 0 <= time.time() - max(stat.st_mtime, stat.st_ctime) < seconds
+    return 0 <= time.time() - max(signature[1:]) / 1e9 < seconds
 
 
-def _asked_keys(root: Path, asked: Asked, order: Sequence[str]) -> tuple[list[str], set[str]]:
+def _asked_keys(source: VideoSource, asked: Asked, order: Sequence[str]) -> tuple[list[str], set[str]]:
     """The partition keys that are asked for, and which of them were named each on its own."""
-    found = [_keys(root, named, order) for named in asked.named]
-    keys = [key for several in found for key in several] if asked.named else [*_listed(root, root), *order]
+    found = [_keys(source, named, order) for named in asked.named]
+    keys = [key for several in found for key in several] if asked.named else [*all_keys(source), *order]
     alone = {several[0] for several in found if len(several) == 1}
     if asked.under is not None:
-        below = set(_keys(root, asked.under, order))
+        below = set(_keys(source, asked.under, order))
         keys = [key for key in keys if key in below]
     return list(dict.fromkeys(keys)), alone
 
 
-def _keys(root: Path, named: Named, order: Sequence[str]) -> list[str]:
-    """The keys that are meant: a registered one, the videos at a path, or registered ones that are gone.
+def _keys(source: VideoSource, named: Named, order: Sequence[str]) -> list[str]:
+    """The keys that are meant: a registered one, the videos at a path, or else all of that name or below that folder.
 
     Raises:
         LibraryError: Nothing of that name is there, or no video in it.
-        ClipAssetsError: As `key_for`, and for a file that is no video.
+        ClipAssetsError: As `VideoSource.key_for`, and for a file that is no video.
     """
     if named.text in order:
         return [named.text]
-    for path in (named.path, root / named.text):
+    for path in (named.path, Path(source.where(named.text))):
         if path.exists():
-            return _listed(root, path)
-    keys = registered_keys(root, named, order)
+            return keys_at(source, path)
+    there = [video.key for video in source.listing().videos]
+    keys = registered_keys(source, named, list(dict.fromkeys([*there, *order])))
     if not keys:
         raise LibraryError(
-            f"{named.text}: no such video or folder, neither at {named.path} nor in the library {root.absolute()}."
+            f"{named.text}: no such video or folder, neither at {named.path} nor in the library {source.where()}."
         )
     return keys
-
-
-def _listed(root: Path, path: Path) -> list[str]:
-    return [key_for(root, video) for video in videos_at(path)]

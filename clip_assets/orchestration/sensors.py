@@ -6,7 +6,7 @@ import dagster as dg
 
 from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.errors import LibraryError
-from clip_assets.core.library.listing import has_video_extension, list_videos
+from clip_assets.core.library.listing import has_video_extension
 from clip_assets.orchestration.failed_batches import FailuresCursor, FailuresLook
 from clip_assets.orchestration.instance import registered
 from clip_assets.orchestration.jobs import JOBS, extract_clip_features
@@ -31,7 +31,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     def video_library(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
             named = {key for key in registered(context.instance) if not has_video_extension(key)}
-            listed = list_videos(settings.videos, named)
+            listed = settings.source.listing(named)
         except LibraryError as error:
             return dg.SkipReason(f"{explain(error, PLATFORM)} Nothing is removed.")
         decision = Look(settings, context.instance, listed, time.time()).decide(Cursor.from_json(context.cursor))

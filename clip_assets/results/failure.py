@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 Signature = tuple[int, int, int] | None
-"""Of a video's file, see `core.library.file_signature`."""
+"""Of a video's file, see `VideoSource.signature`."""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 from clip_assets.core.errors import ClipAssetsError, PartitionKeyError
-from clip_assets.core.library.listing import check_listable, file_signature, fingerprint, is_gone, path_for
+from clip_assets.core.library.keys import validate_key
+from clip_assets.core.library.source import VideoSource
 from clip_assets.core.model.devices import expected_precision
 from clip_assets.core.records import SourceStat
 from clip_assets.core.store import Store
@@ -116,7 +116,8 @@ def video_states(settings: Settings, keys: Sequence[str], failures: Failures) ->
     Raises:
         LibraryUnreadableError: The library's folder can't be listed, as when a disk isn't mounted.
     """
-    check_listable(settings.videos)
+    source = settings.source
+    source.check_listable()
     store = Store(settings.output)
     precision = expected_precision(settings.precision, settings.device_ids)
     encoding = encoding_parameters(model_parameters(settings, precision), settings.pipeline_options)
@@ -124,12 +125,12 @@ def video_states(settings: Settings, keys: Sequence[str], failures: Failures) ->
     attempts = attempt_digests(settings)
     for key in keys:
         manifests = {asset: store.manifest(asset, key) for asset in PER_VIDEO}
-        signature = file_signature(settings.videos, key)
-        if signature is None and _is_gone(settings.videos, key):
+        signature = source.signature(key)
+        if signature is None and _is_gone(source, key):
             yield VideoStatus(key, {asset: AssetState("gone", "", found) for asset, found in manifests.items()})
             continue
-        source = _source(settings.videos, key, signature, list(filter(None, manifests.values())))
-        frames = frame_parameters(source, settings.sampling)
+        content = _content(source, key, signature, list(filter(None, manifests.values())))
+        frames = frame_parameters(content, settings.sampling)
         wanted = wanted_parameters(Wish(frames, encoding, texts, partial(_of_frames, frames, manifests, store)))
         states = {}
         for asset, manifest in manifests.items():
@@ -149,15 +150,15 @@ def _of_frames(
     return of_frames(features, FrameSummary.read(chosen.summary), manifests["clip_features"], store)
 
 
-def _is_gone(root: Path, key: str) -> bool:
+def _is_gone(source: VideoSource, key: str) -> bool:
     try:
-        path_for(root, key)
+        validate_key(key)
     except PartitionKeyError:
         return False
-    return is_gone(root, key)
+    return source.is_gone(key)
 
 
-def _source(root: Path, key: str, signature: Signature, stored: Sequence[Manifest]) -> str | Unknown:
+def _content(source: VideoSource, key: str, signature: Signature, stored: Sequence[Manifest]) -> str | Unknown:
     """The fingerprint of the video, if anything is stored to compare: as it was noted of this file, else read."""
     if not stored:
         return Unknown("nothing is stored")
@@ -167,7 +168,7 @@ def _source(root: Path, key: str, signature: Signature, stored: Sequence[Manifes
         if len(noted) == 1:
             return noted.pop()
     try:
-        return fingerprint(path_for(root, key))
+        return source.fingerprint(key)
     except ClipAssetsError as error:
         return Unknown(str(error))
 

@@ -16,6 +16,7 @@ from clip_assets.asking.answers import Moment, Moments
 from clip_assets.cli import main
 from clip_assets.cli.find import as_csv, as_html, write_projects
 from clip_assets.core.errors import VideoError
+from clip_assets.core.library.folder import Folder
 from clip_assets.core.video import decode, probe
 from clip_assets.core.video.clips import cut
 from clip_assets.demo import demo_clips
@@ -110,7 +111,7 @@ def test_a_hostile_key_stays_text_on_a_page():
 
 def test_a_hostile_key_stays_below_the_folder_of_projects(tmp_path):
     folder = tmp_path / "llc"
-    (path,) = write_projects(found(HOSTILE), tmp_path / "videos", folder)
+    (path,) = write_projects(found(HOSTILE), Folder(tmp_path / "videos"), folder)
     assert path.resolve().is_relative_to(folder.resolve())
     assert json.loads(path.read_text())["cutSegments"] == [{"start": 1.75, "end": 3.75, "name": "0.900"}]
 

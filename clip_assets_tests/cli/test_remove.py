@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from clip_assets.cli import main
+from clip_assets.core.library.folder import Folder
 from clip_assets.core.records import FrameIndices
 from clip_assets.core.store.store import TRASH, Store
 from clip_assets.orchestration.instance import open_instance, registered
@@ -64,7 +65,7 @@ def test_a_video_or_folder_is_named_by_its_key_or_its_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, meant: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert registered_keys(tmp_path, Named.parse(text.format(library=tmp_path)), KEYS) == meant
+    assert registered_keys(Folder(tmp_path), Named.parse(text.format(library=tmp_path)), KEYS) == meant
 
 
 def test_removed_videos_are_registered_no_more_and_their_results_stay(

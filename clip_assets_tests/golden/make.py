@@ -18,6 +18,7 @@ from pathlib import Path
 import av
 import dagster as dg
 
+from clip_assets.core.library.folder import Folder
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import register
 from clip_assets_tests.golden import FORMATS, OUTPUT, VIDEOS, golden_settings
@@ -45,7 +46,7 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     write_videos(VIDEOS)
     with dg.DagsterInstance.ephemeral() as instance:
-        register(instance, VIDEOS, [VIDEOS])
+        register(instance, Folder(VIDEOS), list(FORMATS))
         for key, form in FORMATS.items():
             job = build_definitions(golden_settings(VIDEOS, OUTPUT, form)).resolve_implicit_global_asset_job_def()
             assets = [dg.AssetKey(asset) for asset in ("frame_indices", "clip_features", "text_match")]

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from clip_assets.core.digests import digest
-from clip_assets.core.library.listing import fingerprint
+from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.model.clip_model import load_model
 from clip_assets.core.pictures.kept import KEPT_FRAMES, kept_sheet
 from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob

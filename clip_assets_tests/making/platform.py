@@ -38,7 +38,7 @@ class Platform:
         return Store(self.settings.output)
 
     def add(self, *keys: str) -> None:
-        register(self.instance, self.videos, [self.videos / key for key in keys])
+        register(self.instance, self.settings.source, keys)
 
     def change(self, **settings: Any) -> None:
         self.settings = Settings(**{**self.settings.model_dump(), **settings})

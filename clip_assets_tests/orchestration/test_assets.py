@@ -13,11 +13,11 @@ import dagster as dg
 import numpy as np
 import pytest
 
+from clip_assets.core.library import folder
 from clip_assets.core.matching import match_texts
 from clip_assets.core.model.clip_model import ClipModel, load_model
 from clip_assets.core.records import ClipFeatures, FrameIndices, SourceStat, TextMatch
 from clip_assets.core.video import probing as video_probe
-from clip_assets.core.video import readings
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.checkpoints import random_resnet
@@ -93,7 +93,7 @@ def test_a_run_digests_and_demuxes_a_video_once_and_every_reading_ends_at_the_ti
         corpus.constant_rate(platform.videos / "a.mp4")  # of one picture, so that both checks look at the video too
     platform.add("a.mp4")
     with (
-        patch.object(readings, "fingerprint", wraps=readings.fingerprint) as digested,
+        patch.object(folder, "fingerprint", wraps=folder.fingerprint) as digested,
         patch.object(video_probe, "demux", wraps=video_probe.demux) as demuxed,
         patch("av.open", wraps=av.open) as opened,
     ):

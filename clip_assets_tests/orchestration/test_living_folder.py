@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from clip_assets.core.library.listing import fingerprint
+from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.store import Store
 from clip_assets.project import INSTANCE_SETTINGS
 from clip_assets_tests.making import corpus

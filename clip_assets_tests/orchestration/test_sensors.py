@@ -17,11 +17,12 @@ import pytest
 
 from clip_assets.core import matching
 from clip_assets.core.errors import ClipAssetsError, ResultMissingError, VideoUnreadableError
-from clip_assets.core.library.listing import fingerprint, list_videos
+from clip_assets.core.library.fingerprints import fingerprint
+from clip_assets.core.library.folder import Folder
 from clip_assets.core.store.store import TRASH, Store
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
-from clip_assets.orchestration.instance import register
+from clip_assets.orchestration.instance import all_keys, register
 from clip_assets.orchestration.library_tick import REQUESTS_PER_TICK, Cursor, Decision, Look
 from clip_assets.orchestration.partitions import materialized_version, version_events
 from clip_assets.results.assets import PER_VIDEO
@@ -53,7 +54,7 @@ class Daemon:
         """One tick, ``seconds`` after the last; it may die after its ``observations`` or its ``partitions``."""
         self.now += seconds
         platform, instance = self.platform, self.platform.instance
-        look = Look(platform.settings, instance, list_videos(platform.videos), self.now)
+        look = Look(platform.settings, instance, platform.settings.source.listing(), self.now)
         decision = look.decide(Cursor.from_json(self.cursor))
         result = decision.to_dagster(self.cursor)
         for event in result.asset_events:
@@ -330,12 +331,12 @@ def test_a_video_that_cannot_be_opened_waits_and_is_named(platform: Platform) ->
     daemon = Daemon(platform)
     daemon.tick()
 
-    def read(path: Path) -> str:
-        if path.name == "a.mp4":
-            raise VideoUnreadableError(f"{path} can't be read: Permission denied.")
-        return fingerprint(path)
+    def read(folder: Folder, key: str) -> str:
+        if key == "a.mp4":
+            raise VideoUnreadableError(f"{folder.where(key)} can't be read: Permission denied.")
+        return fingerprint(folder.path(key))
 
-    with patch("clip_assets.orchestration.library_tick.fingerprint", read):
+    with patch.object(Folder, "fingerprint", read):
         decision = daemon.tick()
     assert batches(decision) == [["b.mp4"]]
     assert decision.message == f"1 new, waiting: {platform.videos / 'a.mp4'} can't be read: Permission denied."
@@ -412,7 +413,7 @@ def test_a_video_of_another_ending_that_was_added_by_name_is_kept_and_other_file
     for name, reason in [("notes.txt", "it is a text"), ("gone.mp4", "No such file"), ("take.00", "No such file")]:
         with pytest.raises(ClipAssetsError, match=rf"{name}: {reason}"):
             platform.add(name)
-    register(platform.instance, platform.videos, [platform.videos])
+    register(platform.instance, platform.settings.source, all_keys(platform.settings.source))
     assert "4 files left out for their ending: .txt 2, " in caplog.text
     sensor = build_definitions(platform.settings).get_repository_def().get_sensor_def("video_library")
     context = dg.build_sensor_context(instance=platform.instance, definitions=build_definitions(platform.settings))

@@ -12,8 +12,8 @@ import dagster as dg
 import pytest
 
 from clip_assets.core.errors import LibraryUnreadableError
+from clip_assets.core.library.folder import Folder
 from clip_assets.orchestration.instance import failures
-from clip_assets.results import states as states_module
 from clip_assets.results.states import AssetState, VideoStatus, video_states
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.checkpoints import random_vit
@@ -92,7 +92,7 @@ def test_a_link_to_nothing_and_a_library_that_is_not_there_do_not_say_that_video
 
 def test_a_file_of_which_size_and_time_were_noted_is_not_read(platform: Platform) -> None:
     platform.materialize("a.mp4")
-    with patch.object(states_module, "fingerprint", side_effect=AssertionError("read")):
+    with patch.object(Folder, "fingerprint", side_effect=AssertionError("read")):
         assert states(platform)["a.mp4"] == ["done"] * len(ASSETS)
 
 

@@ -22,7 +22,7 @@ class KnownVideo:
     Attributes:
         size: Bytes.
         mtime_ns: Time of the last modification, nanoseconds since 1970.
-        fingerprint: See `core.library.fingerprint`.
+        fingerprint: See `core.library.fingerprints`.
     """
 
     size: int

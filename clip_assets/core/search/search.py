@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError
-from clip_assets.core.library.listing import is_under
+from clip_assets.core.library.keys import is_under
 from clip_assets.core.search.index import IndexedVideo, ShotIndex
 from clip_assets.core.search.moments import grow, shot_value, trim
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clip_assets.core.errors import VideoUnreadableError
-from clip_assets.core.library.listing import path_for
 from clip_assets.core.pictures.kept import SHEET_NAME, kept_frames
 from clip_assets.core.pictures.sheets import thumbnails
 from clip_assets.core.search.ask import StoredRows
@@ -18,12 +16,13 @@ from clip_assets.core.video import probe
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from clip_assets.core.library.source import VideoSource
     from clip_assets.core.search.search import Found
     from clip_assets.core.store import Store
     from clip_assets.core.store.manifest import Manifest
 
 
-def thumbnail_of(found: Found, store: Store, videos: Path) -> Image:
+def thumbnail_of(found: Found, store: Store, videos: VideoSource) -> Image:
     """A small picture of a moment: the stored one nearest to its best row, if one lies in it, else decoded.
 
     Raises:
@@ -35,7 +34,7 @@ def thumbnail_of(found: Found, store: Store, videos: Path) -> Image:
     best = int(indices[found.best_row - found.first_row])
     if kept := kept_picture(store, manifest, indices.tolist(), best):
         return kept
-    made = thumbnails(probe(path_for(videos, found.video.key)), np.array([best]))
+    made = thumbnails(probe(videos.path(found.video.key)), np.array([best]))
     if best in made:
         return made[best]
     raise VideoUnreadableError(f"Frame {best} of {found.video.key} doesn't decode.")

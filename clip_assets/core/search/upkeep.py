@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
 from clip_assets.core.digests import digest
 from clip_assets.core.errors import ClipAssetsError, LibraryError, ResultCorruptError, ResultMissingError
 from clip_assets.core.library.changes import is_below
-from clip_assets.core.library.listing import Listing, fingerprint, is_gone, list_videos, path_for
+from clip_assets.core.library.listing import Listing
+from clip_assets.core.library.source import VideoSource
 from clip_assets.core.records import ClipFeatures, FrameIndices, Shots, SourceStat
 from clip_assets.core.search.cache import CacheDamagedError, ShotCache
 from clip_assets.core.search.entries import Entry, KnownResult, State
@@ -46,9 +46,9 @@ class Census:
 
 
 class Upkeep:
-    """The cache of one output, compared with the store and with the folder of videos."""
+    """The cache of one output, compared with the store and with the videos."""
 
-    def __init__(self, cache: ShotCache, store: Store, videos: Path) -> None:
+    def __init__(self, cache: ShotCache, store: Store, videos: VideoSource) -> None:
         self.cache = cache
         self._store = store
         self._videos = videos
@@ -119,7 +119,7 @@ class Upkeep:
 
     def _compare_all_files(self) -> None:
         try:
-            listing = list_videos(self._videos)
+            listing = self._videos.listing()
         except LibraryError as error:
             self._unlisted = str(error).partition(". ")[0]
             return
@@ -134,13 +134,12 @@ class Upkeep:
         files: dict[str, SourceStat | None] = {}
         for result in results:
             try:
-                stat = path_for(self._videos, result.key).stat()
-                files[result.key] = SourceStat(stat.st_size, stat.st_mtime_ns)
-            except (OSError, ClipAssetsError) as error:
-                if is_gone(self._videos, result.key):
+                files[result.key] = self._videos.stat(result.key)
+            except ClipAssetsError as error:
+                if self._videos.is_gone(result.key):
                     files[result.key] = None
                 else:
-                    self._unlisted = f"{self._videos} can't be listed whole: {error}"
+                    self._unlisted = f"{self._videos.where()} can't be listed whole: {error}"
         return files
 
     def _compare_files(self, results: Iterable[KnownResult], files: Mapping[str, SourceStat | None]) -> bool:
@@ -166,7 +165,7 @@ class Upkeep:
     def _is_of(self, result: KnownResult) -> bool:
         """Whether the result was made from the video as it is now."""
         try:
-            return fingerprint(path_for(self._videos, result.key)) == result.source
+            return self._videos.fingerprint(result.key) == result.source
         except ClipAssetsError:
             return False
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
-from clip_assets.core.errors import VideoUnreadableError
-from clip_assets.core.library.listing import fingerprint
+from clip_assets.core.library.source import VideoSource
 from clip_assets.core.records import SourceStat, VideoProbe
 from clip_assets.core.video.frames import DEFAULT_TIMEOUT_SECONDS, probe
 
@@ -20,75 +18,70 @@ MAX_FRAMES = 8_000_000
 
 
 class Readings:
-    """Fingerprints and probes of files; one whose size or time of modification is another by now is read again.
+    """Fingerprints and probes of videos by key; one whose size or time of modification is another is read again.
 
     May be used by several threads.
     """
 
-    def __init__(self) -> None:
-        self._fingerprints: dict[Path, tuple[SourceStat, str]] = {}
-        self._unsettled: set[Path] = set()
-        self._probes: dict[Path, tuple[SourceStat, VideoProbe]] = {}
+    def __init__(self, source: VideoSource) -> None:
+        self._source = source
+        self._fingerprints: dict[str, tuple[SourceStat, str]] = {}
+        self._unsettled: set[str] = set()
+        self._probes: dict[str, tuple[SourceStat, VideoProbe]] = {}
         self._frames = 0
         self._lock = threading.Lock()
 
-    def fingerprint(self, path: Path) -> str:
-        """What tells the file's content apart, see `core.library.fingerprint`.
+    def fingerprint(self, key: str) -> str:
+        """What tells the video's content apart, see `core.library.fingerprints`.
 
         Raises:
-            VideoUnreadableError: The file is missing or can't be read.
+            PartitionKeyError: The key can't be one.
+            VideoUnreadableError: The video is missing or can't be read.
         """
-        state = _state(path)
-        known = self._fingerprints.get(path)
+        state = self._source.stat(key)
+        known = self._fingerprints.get(key)
         if known is None or known[0] != state:
-            (self._unsettled.discard if _is_settled(state) else self._unsettled.add)(path)
-            known = state, fingerprint(path)
-            self._fingerprints[path] = known
+            (self._unsettled.discard if _is_settled(state) else self._unsettled.add)(key)
+            known = state, self._source.fingerprint(key)
+            self._fingerprints[key] = known
         return known[1]
 
-    def source_stat(self, path: Path) -> SourceStat | None:
-        """The file as it was when its fingerprint was taken.
+    def source_stat(self, key: str) -> SourceStat | None:
+        """The video as it was when its fingerprint was taken.
 
         None where it wasn't taken, or so soon after a modification that the next one could have the same time.
         """
-        known = self._fingerprints.get(path)
-        return known[0] if known and path not in self._unsettled else None
+        known = self._fingerprints.get(key)
+        return known[0] if known and key not in self._unsettled else None
 
-    def probe(self, path: Path, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> VideoProbe:
+    def probe(self, key: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> VideoProbe:
         """What the container says of the video, see `core.video.probing`.
 
         Args:
-            path: The file.
+            key: The partition key.
             timeout_seconds: The longest that opening, or one read, may take.
 
         Raises:
-            VideoUnreadableError: The file is no video.
+            PartitionKeyError: The key can't be one.
+            VideoUnreadableError: The video is missing, or none.
             VideoTimeoutError: Reading takes too long.
         """
-        state = _state(path)
-        known = self._probes.get(path)
+        state = self._source.stat(key)
+        known = self._probes.get(key)
         if known is None or known[0] != state:
-            known = state, probe(path, timeout_seconds=timeout_seconds)
-            self._keep(path, known)
+            known = state, probe(self._source.path(key), timeout_seconds=timeout_seconds)
+            self._keep(key, known)
         return known[1]
 
-    def _keep(self, path: Path, known: tuple[SourceStat, VideoProbe]) -> None:
+    def _keep(self, key: str, known: tuple[SourceStat, VideoProbe]) -> None:
         """Keep it if there is room: what is kept stays, for a run goes through its videos in order, several times."""
         with self._lock:
-            if old := self._probes.pop(path, None):
+            if old := self._probes.pop(key, None):
                 self._frames -= old[1].frame_count
             if self._frames + known[1].frame_count <= MAX_FRAMES:
                 self._frames += known[1].frame_count
-                self._probes[path] = known
+                self._probes[key] = known
 
 
 def _is_settled(state: SourceStat) -> bool:
     return time.time_ns() - state.mtime_ns > SETTLED_NS
-
-
-def _state(path: Path) -> SourceStat:
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise VideoUnreadableError(f"{path.absolute()} can't be read: {error.strerror}.") from error
-    return SourceStat(stat.st_size, stat.st_mtime_ns)

@@ -123,7 +123,7 @@ def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.As
 def _check_unchanged(key: str, source: str, library: VideoLibrary) -> None:
     """Refuse a video whose content is another than the one that was sampled."""
     if source != library.fingerprint(key):
-        raise VideoChangedError(f"{library.path(key)} has changed since its frames were chosen.")
+        raise VideoChangedError(f"{library.where(key)} has changed since its frames were chosen.")
 
 
 def _wanted(

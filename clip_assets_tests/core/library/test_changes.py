@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,7 +19,6 @@ from clip_assets.core.library.changes import (
 )
 from clip_assets.core.library.listing import Listing, Unlisted, VideoFile
 
-ROOT = Path("library")
 KEYS = st.sampled_from([f"{folder}{name}.mp4" for folder in ("", "a/", "a/b/") for name in "pqrs"])
 STAMPS = st.tuples(st.integers(0, 2), st.integers(0, 2))
 LISTED = st.dictionaries(KEYS, STAMPS)
@@ -28,7 +26,7 @@ KNOWN = st.dictionaries(KEYS, st.none() | st.builds(KnownVideo, st.integers(0, 2
 
 
 def listing(videos: dict[str, tuple[int, int]], *unlisted: str) -> Listing:
-    files = tuple(VideoFile(ROOT, key, *stamp) for key, stamp in sorted(videos.items()))
+    files = tuple(VideoFile(key, *stamp) for key, stamp in sorted(videos.items()))
     return Listing(files, tuple(Unlisted(key, "unreadable") for key in unlisted))
 
 
@@ -67,7 +65,7 @@ def test_nothing_below_a_folder_that_cannot_be_read_is_gone() -> None:
 
 
 def test_a_video_settles_when_it_was_seen_unchanged_for_the_settle_time_not_when_its_mtime_is_old() -> None:
-    old = VideoFile(ROOT, "a.mp4", size=5, mtime_ns=0)
+    old = VideoFile("a.mp4", size=5, mtime_ns=0)
     settled, seen = settled_videos([old], {}, now=1000.0, settle_seconds=10)
     assert settled == []
     settled, seen = settled_videos([old], seen, now=1009.0, settle_seconds=10)
@@ -78,15 +76,15 @@ def test_a_video_settles_when_it_was_seen_unchanged_for_the_settle_time_not_when
 
 @pytest.mark.parametrize("other", [{"size": 6, "mtime_ns": 0}, {"size": 5, "mtime_ns": 1}])
 def test_the_settle_time_begins_again_when_size_or_mtime_changes(other: dict[str, int]) -> None:
-    _, seen = settled_videos([VideoFile(ROOT, "a.mp4", size=5, mtime_ns=0)], {}, 1000.0, 10)
-    written = VideoFile(ROOT, "a.mp4", **other)
+    _, seen = settled_videos([VideoFile("a.mp4", size=5, mtime_ns=0)], {}, 1000.0, 10)
+    written = VideoFile("a.mp4", **other)
     settled, seen = settled_videos([written], seen, 1010.0, 10)
     assert settled == []
     assert settled_videos([written], seen, 1020.0, 10)[0] == [written]
 
 
 def test_what_was_seen_of_a_video_that_is_gone_is_forgotten() -> None:
-    _, seen = settled_videos([VideoFile(ROOT, "a.mp4", 5, 0)], {}, 1000.0, 10)
+    _, seen = settled_videos([VideoFile("a.mp4", 5, 0)], {}, 1000.0, 10)
     assert settled_videos([], seen, 1001.0, 10)[1] == {}
 
 

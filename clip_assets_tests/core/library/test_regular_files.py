@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from clip_assets.core.errors import VideoUnreadableError
-from clip_assets.core.library.listing import Unlisted, fingerprint, list_videos
+from clip_assets.core.library.fingerprints import fingerprint
+from clip_assets.core.library.folder import Folder
+from clip_assets.core.library.listing import Unlisted
 from clip_assets.core.library.regular_files import why_no_file
 from clip_assets.core.video import probe
 
@@ -42,7 +44,7 @@ def test_what_is_no_file_is_refused_for_what_it_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's path may have some 100 bytes
     make(Path("a.mp4"))
-    assert list_videos(Path()).unlisted == (Unlisted("a.mp4", reason),)
+    assert Folder(Path()).listing().unlisted == (Unlisted("a.mp4", reason),)
     for read in (probe, fingerprint):
         with pytest.raises(VideoUnreadableError, match=rf"a\.mp4.*{reason}"):
             read(Path("a.mp4"))

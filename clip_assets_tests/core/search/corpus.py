@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from clip_assets.core.digests import digest
-from clip_assets.core.library.listing import fingerprint
+from clip_assets.core.library.fingerprints import fingerprint
+from clip_assets.core.library.folder import Folder
 from clip_assets.core.records import ClipFeatures
 from clip_assets.core.search.ask import StoredRows, ask
 from clip_assets.core.search.cache import ShotCache
@@ -38,7 +39,7 @@ class Library:
         self.upkeep = self.new_upkeep()
 
     def new_upkeep(self, name: str = "cache") -> Upkeep:
-        return Upkeep(ShotCache(self.folder / name), self.store, self.videos)
+        return Upkeep(ShotCache(self.folder / name), self.store, Folder(self.videos))
 
     def add(self, key: str, clip: np.ndarray, content: str = "", weights: str = MODEL) -> None:
         path = self.videos / key

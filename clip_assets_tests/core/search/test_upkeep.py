@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from clip_assets.core.digests import digest
 from clip_assets.core.errors import StoreError
+from clip_assets.core.library.folder import Folder
 from clip_assets.core.records import Shots
 from clip_assets.core.search import cache as cache_module
 from clip_assets.core.search import upkeep as upkeep_module
@@ -132,8 +133,8 @@ def test_a_file_is_fingerprinted_once_and_again_when_its_time_differs(tmp_path, 
     library = Library(tmp_path)
     library.add("a.mp4", content("a.mp4", 0))
     read = []
-    whole = upkeep_module.fingerprint
-    monkeypatch.setattr(upkeep_module, "fingerprint", lambda path: read.append(path.name) or whole(path))
+    whole = Folder.fingerprint
+    monkeypatch.setattr(Folder, "fingerprint", lambda folder, key: read.append(key) or whole(folder, key))
     for _ in range(3):
         library.upkeep.refresh()
         library.ask(0)
@@ -247,12 +248,13 @@ def test_an_index_of_before_still_reads_what_it_was_made_of(tmp_path, monkeypatc
 WRITER = """
     import sys
     from pathlib import Path
+    from clip_assets.core.library.folder import Folder
     from clip_assets.core.search.cache import ShotCache
     from clip_assets.core.search.upkeep import Upkeep
     from clip_assets.core.store import Store
     folder = Path(sys.argv[1])
     while True:
-        upkeep = Upkeep(ShotCache(folder / "cache"), Store(folder / "output"), folder / "videos")
+        upkeep = Upkeep(ShotCache(folder / "cache"), Store(folder / "output"), Folder(folder / "videos"))
         print("up", flush=True)
         upkeep.refresh()
         upkeep.cache.remove(list(upkeep.cache.known())[::2])

@@ -1,0 +1,135 @@
+"""Videos that lie in no folder: a source of a test's own goes the whole way that a folder goes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from clip_assets import settings
+from clip_assets.core.errors import OutsideLibraryError, VideoMissingError
+from clip_assets.core.library.fingerprints import fingerprint
+from clip_assets.core.library.listing import Listing, VideoFile
+from clip_assets.core.library.source import VideoSource
+from clip_assets.core.records import SourceStat
+from clip_assets.orchestration import resources
+from clip_assets.orchestration.in_process import Execution, Listener
+from clip_assets.orchestration.instance import register
+from clip_assets.orchestration.library_tick import Cursor, Look
+from clip_assets.orchestration.named import Named
+from clip_assets.orchestration.run_plan import Asked, make_plan
+from clip_assets.results.states import video_states
+from clip_assets_tests.making import corpus
+from clip_assets_tests.making.platform import ASSETS, Platform, make_platform
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Files by names that have nothing to do with where they lie; a source of the least that is allowed."""
+
+    files: Mapping[str, Path]
+
+    def where(self, key: str = "") -> str:
+        return f"shelf://{key}"
+
+    def listing(self, named: Collection[str] = ()) -> Listing:
+        stats = {key: self.stat(key) for key in sorted(self.files)}
+        return Listing(tuple(VideoFile(key, stat.size, stat.mtime_ns) for key, stat in stats.items()), ())
+
+    def check_listable(self) -> None:
+        pass
+
+    def key_for(self, path: Path) -> str:
+        raise OutsideLibraryError(f"{path} is not on the shelf.")
+
+    def path(self, key: str) -> Path:
+        if key not in self.files:
+            raise VideoMissingError(f"{key} is not on the shelf.")
+        return self.files[key]
+
+    def fingerprint(self, key: str) -> str:
+        return fingerprint(self.path(key))
+
+    def stat(self, key: str) -> SourceStat:
+        stat = self.path(key).stat()
+        return SourceStat(stat.st_size, stat.st_mtime_ns)
+
+    def signature(self, key: str) -> tuple[int, int, int] | None:
+        if key not in self.files:
+            return None
+        stat = self.stat(key)
+        return stat.size, stat.mtime_ns, stat.mtime_ns
+
+    def is_gone(self, key: str) -> bool:
+        return key not in self.files
+
+
+class Told(Listener):
+    """Remembers what became of each video."""
+
+    def __init__(self) -> None:
+        self.became: dict[str, str] = {}
+
+    def done(self, key: str, frames: int | None) -> None:
+        self.became[key] = f"{frames} frames"
+
+    def failed(self, key: str, reason: str) -> None:
+        self.became[key] = reason
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """Two videos elsewhere than in the folder that the settings name."""
+    made = {"films/first": tmp_path / "0001.mp4", "films/second": tmp_path / "0002.mp4"}
+    for path in made.values():
+        corpus.single_frame(path)
+    return made
+
+
+@pytest.fixture
+def platform(tmp_path: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """A platform whose videos lie on the shelf, as if the setting had named one."""
+
+    def shelf(location: str | Path) -> VideoSource:
+        return Shelf(files)
+
+    for module in (settings, resources):
+        monkeypatch.setattr(module, "source_at", shelf)
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = make_platform(tmp_path, instance)
+        made.change(pictures="off", settle_seconds=0)
+        yield made
+
+
+def test_videos_of_any_source_are_listed_computed_and_recognised(platform: Platform, files: dict[str, Path]) -> None:
+    plan = make_plan(platform.instance, platform.settings, Asked())
+    assert plan.new == ["films/first", "films/second"]
+    register(platform.instance, platform.settings.source, plan.new)
+    told = Told()
+    Execution(platform.instance, platform.settings, told).execute(plan.tasks)
+    assert told.became == {"films/first": "1 frames", "films/second": "1 frames"}
+    for key in files:
+        made = [platform.store.manifest(asset, key) for asset in ASSETS]
+        assert {manifest.parameters["source"] for manifest in made if manifest} == {fingerprint(files[key])}
+
+    del files["films/first"]
+    corpus.text_file(files["films/second"])
+    found = {video.key: video.state for video in video_states(platform.settings, plan.new, {})}
+    assert found == {"films/first": "gone", "films/second": "stale"}
+
+
+def test_a_folder_of_any_source_can_be_named(platform: Platform) -> None:
+    for name, meant in (("films", ["films/first", "films/second"]), ("films/second", ["films/second"])):
+        plan = make_plan(platform.instance, platform.settings, Asked([Named.parse(name)]))
+        assert [task.key for task in plan.tasks] == meant
+
+
+def test_the_sensor_takes_videos_of_any_source(platform: Platform, files: dict[str, Path]) -> None:
+    look = Look(platform.settings, platform.instance, platform.settings.source.listing(), now=1000.0)
+    decision = look.decide(Cursor())
+    assert {key: video.fingerprint for key, video in decision.requested.items()} == {
+        key: fingerprint(path) for key, path in files.items()
+    }
