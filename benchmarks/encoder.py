@@ -27,9 +27,9 @@ import numpy as np
 import torch
 
 from clip_assets.core.model.clip_model import ClipModel
-from clip_assets.core.model.cpu_network import compute_with
 from clip_assets.core.model.devices import default_batch_size
 from clip_assets.core.model.kernels import has_bf16, onednn_kernels, processor, torch_kernels
+from clip_assets.core.model.openai.cpu_network import compute_with
 from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import probe

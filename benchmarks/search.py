@@ -26,7 +26,7 @@ import numpy as np
 from clip_assets.core.digests import digest
 from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.folder import Folder
-from clip_assets.core.model.weights import model_sha256
+from clip_assets.core.model.openai.weights import model_sha256
 from clip_assets.core.records import ClipFeatures, Shots, SourceStat
 from clip_assets.core.search.ask import StoredRows, ask
 from clip_assets.core.search.cache import ShotCache

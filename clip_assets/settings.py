@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clip_assets.core.errors import SettingsError
 from clip_assets.core.library.source import VideoSource, source_at
-from clip_assets.core.model.weights import MODEL_NAMES
+from clip_assets.core.model.openai.weights import MODEL_NAMES
 from clip_assets.core.pipeline.decoding import PipelineOptions
 from clip_assets.core.sampling import Sampling
 from clip_assets.core.video import DecoderName

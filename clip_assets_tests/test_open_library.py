@@ -22,7 +22,7 @@ from clip_assets.asking import library as library_module
 from clip_assets.asking.answers import Moment
 from clip_assets.asking.library import Library
 from clip_assets.core.errors import QueryError, ResultMissingError, SettingsError, TextError
-from clip_assets.core.model.weights import model_sha256
+from clip_assets.core.model.openai.weights import model_sha256
 from clip_assets.core.records import ClipFeatures
 from clip_assets.core.search.encoding import read_picture
 from clip_assets.core.store import Store
@@ -294,7 +294,7 @@ def test_a_question_that_comes_during_the_first_comparison_waits_for_it(tmp_path
 
 
 def test_a_library_whose_weights_are_elsewhere_is_not_prepared_by_a_download(tmp_path, demo_library, monkeypatch):
-    monkeypatch.setattr("clip_assets.core.model.weights._download", None)
+    monkeypatch.setattr("clip_assets.core.model.openai.weights._download", None)
     store = Store(tmp_path / "output")
     stored = Store(demo_library / "output")
     manifest = stored.manifest("clip_features", "shapes.mp4")

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.core.model.weights import MODEL_NAMES, model_sha256
+from clip_assets.core.model.openai.weights import MODEL_NAMES, model_sha256
 from clip_assets.core.search.encoding import QueryEncoder
 from clip_assets.core.search.texts import TextCache
 from clip_assets.core.search.upkeep import Census

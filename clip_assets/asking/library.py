@@ -27,7 +27,7 @@ from clip_assets.core.digests import digest
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError
 from clip_assets.core.library.keys import is_under
 from clip_assets.core.library.source import VideoSource
-from clip_assets.core.model.weights import weights_are_here
+from clip_assets.core.model.openai.weights import weights_are_here
 from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.search.ask import StoredRows, ask, span_ms
 from clip_assets.core.search.cache import ShotCache

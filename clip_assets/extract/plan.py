@@ -14,7 +14,7 @@ from clip_assets.core.errors import ClipAssetsError, LibraryError, SettingsError
 from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.regular_files import check_is_file
 from clip_assets.core.model.devices import resolve_devices, resolve_precision
-from clip_assets.core.model.weights import model_sha256
+from clip_assets.core.model.openai.weights import model_sha256
 from clip_assets.core.sampling import SAMPLING_VERSION, sample
 from clip_assets.core.video import probe
 from clip_assets.extract.files import ResultFiles, Standing, check_names, read_arrays, result_files, standing

@@ -14,7 +14,7 @@ from clip_assets.core.library.source import VideoSource, source_at
 from clip_assets.core.model.clip_model import ClipModel, Precision, load_model
 from clip_assets.core.model.device_locks import held_alone
 from clip_assets.core.model.devices import resolve_devices, resolve_precision
-from clip_assets.core.model.weights import model_sha256
+from clip_assets.core.model.openai.weights import model_sha256
 from clip_assets.core.records import SourceStat, VideoProbe
 from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS
 from clip_assets.core.video.readings import Readings

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from clip_assets.core.digests import digest
 from clip_assets.core.errors import ModelError, StoreError
 from clip_assets.core.matching import text_parameters
-from clip_assets.core.model.weights import model_sha256
+from clip_assets.core.model.openai.weights import model_sha256
 from clip_assets.core.pipeline.decoding import PipelineOptions
 from clip_assets.core.records import ClipFeatures, FrameIndices
 from clip_assets.core.sampling import SAMPLING_VERSION, Sampling

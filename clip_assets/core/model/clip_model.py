@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from clip_assets.core.errors import ModelError
-from clip_assets.core.model.checkpoints import read_state_dict, some, wrong_checkpoint
-from clip_assets.core.model.cpu_network import compute_with
-from clip_assets.core.model.flops import image_flops
 from clip_assets.core.model.kernels import fastest_kernels, torch_kernels
-from clip_assets.core.model.openai_clip import build_network, tokenize
-from clip_assets.core.model.weights import find_weights, weights_sha256
+from clip_assets.core.model.openai.checkpoints import read_state_dict, some, wrong_checkpoint
+from clip_assets.core.model.openai.cpu_network import compute_with
+from clip_assets.core.model.openai.flops import image_flops
+from clip_assets.core.model.openai.network import build_network, tokenize
+from clip_assets.core.model.openai.weights import find_weights, weights_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-from clip_assets.core.model.flops import image_flops
+from clip_assets.core.model.openai.flops import image_flops
 from clip_assets.core.user_cache import recall, remember
 
 if TYPE_CHECKING:

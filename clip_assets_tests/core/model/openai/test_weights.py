@@ -12,8 +12,8 @@ import clip
 import pytest
 
 from clip_assets.core.errors import ModelError
-from clip_assets.core.model import weights
-from clip_assets.core.model.weights import MODEL_NAMES, OPENAI_URLS, ensure_weights, find_weights, weights_sha256
+from clip_assets.core.model.openai import weights
+from clip_assets.core.model.openai.weights import MODEL_NAMES, OPENAI_URLS, ensure_weights, find_weights, weights_sha256
 
 CONTENT = b"weights" * 300_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from clip_assets.core.errors import ModelError
-from clip_assets.core.model.checkpoints import read_state_dict, some
+from clip_assets.core.model.openai.checkpoints import read_state_dict, some
 
 STATE = {"visual.a": torch.arange(3.0), "b": torch.arange(4, dtype=torch.float16)}
 

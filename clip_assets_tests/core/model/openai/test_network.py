@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from clip_assets.core.errors import ModelError, TextError
-from clip_assets.core.model import openai_clip
-from clip_assets.core.model.openai_clip import build_network, tokenize
+from clip_assets.core.model.openai import network as network_module
+from clip_assets.core.model.openai.network import build_network, tokenize
 
 VIT_L_14 = {
     "embed_dim": 768, "image_resolution": 224, "vision_layers": 24, "vision_width": 1024, "vision_patch_size": 14,
@@ -70,6 +70,6 @@ assert not heavy, heavy
 def test_another_package_of_that_name_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     other = importlib.util.spec_from_loader("clip", loader=None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: other)
-    openai_clip._module.cache_clear()
+    network_module._module.cache_clear()
     with pytest.raises(ModelError, match=r"isn't OpenAI's\. Install clip-anytorch"):
         build_network(**VIT_L_14)

@@ -8,8 +8,8 @@ import clip
 import pytest
 import torch
 
-from clip_assets.core.model.cpu_network import compute_with
 from clip_assets.core.model.kernels import onednn_kernels, torch_kernels
+from clip_assets.core.model.openai.cpu_network import compute_with
 from clip_assets_tests.making.checkpoints import random_resnet, random_vit
 
 TEXTS = ["a dog", "", "a " * 75]
