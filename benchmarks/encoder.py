@@ -115,7 +115,7 @@ def network_rows(name: str, folder: Path, runs: int, bf16: bool, peak: float) ->
     if bf16:
         models["ours, bf16"] = random_model(name, folder, "cpu", "bf16")
     first = models["OpenAI's code"]
-    side = first.input_resolution
+    side = first.preprocess.resolution
     pictures = torch.randn(default_batch_size(["cpu"], first.image_flops), 3, side, side)
     expected = first.encode_images(pictures)
     seconds = paired({key: lambda m=m: m.encode_images(pictures) for key, m in models.items()}, runs)

@@ -130,7 +130,7 @@ def synchronize(device: str) -> None:
 
 def encode_row(model: ClipModel, name: str, batch_size: int, matrix_tflops: float) -> dict[str, object]:
     """The encoder alone, on a batch that is on the device and normalised."""
-    resolution = model.input_resolution
+    resolution = model.preprocess.resolution
     batch = torch.randn(batch_size, 3, resolution, resolution, device=model.device, dtype=model.network.dtype)
     images = batch_size / seconds_per_call(lambda: model.encode_images(batch), model.device)
     tflops = images * model.image_flops / 1e12
@@ -144,7 +144,7 @@ def encode_row(model: ClipModel, name: str, batch_size: int, matrix_tflops: floa
 
 def candidate_rows(model: ClipModel, name: str, batch_size: int, compiled: bool) -> list[dict[str, object]]:
     """The encoder as it is and in other ways; then what uploading uint8 pictures allows."""
-    side, device = model.input_resolution, model.device
+    side, device = model.preprocess.resolution, model.device
     batch = torch.randn(batch_size, 3, side, side, device=device, dtype=model.network.dtype)
     last = torch.channels_last
     other = copy.deepcopy(model.network)

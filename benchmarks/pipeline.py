@@ -25,9 +25,9 @@ import torch
 from clip.model import CLIP
 
 from clip_assets.core.cores import available_cores
-from clip_assets.core.model.clip_model import ClipModel, Precision, load_model
+from clip_assets.core.model.clip_model import ClipModel, Precision
 from clip_assets.core.model.devices import default_batch_size, resolve_precision
-from clip_assets.core.model.preprocess import Preprocess
+from clip_assets.core.model.models import family_of, load_model
 from clip_assets.core.pipeline.allocator import keep_freed_memory
 from clip_assets.core.pipeline.decoding import FRAMES_PER_MESSAGE, PipelineOptions, VideoJob
 from clip_assets.core.pipeline.features import Extracted, extract_features
@@ -74,7 +74,7 @@ def main() -> None:
 
 def random_model(name: str, folder: Path, device: str, precision: Precision | None = None) -> ClipModel:
     """The model, with random weights unless it is the bundled one; in the precision of the device by default."""
-    precision = precision or resolve_precision("auto", [device])
+    precision = precision or resolve_precision("auto", [device], family_of(name).gpu_precision)
     if name == "demo":
         return load_model("demo", weights_folder=folder, device=device, precision=precision)
     path = folder / f"random_{name.replace('/', '-')}.pth"
@@ -132,7 +132,7 @@ def stage_inputs(
     model: ClipModel, path: Path, frames: FrameIndices, batch_size: int
 ) -> tuple[list[np.ndarray], torch.Tensor]:
     """A few decoded frames, and a batch made of them."""
-    preprocess = Preprocess(model.input_resolution)
+    preprocess = model.preprocess
     with decode(path, np.unique(frames.indices)[:8]) as stream:
         pixels = [frame.rgb for frame in stream]
     prepared = preprocess.resize_crop(np.stack(pixels))
@@ -153,7 +153,7 @@ def decode_only(jobs: list[VideoJob], videos_at_once: int | None = None) -> int:
 
 def preprocess_only(model: ClipModel, pixels: list[np.ndarray], count: int) -> int:
     """Frames resized and cropped on the CPU, as decoding threads do it: a message's worth after the other."""
-    preprocess = Preprocess(model.input_resolution)
+    preprocess = model.preprocess
 
     def message(_: int) -> None:
         staging = CpuStaging(preprocess)
@@ -168,7 +168,7 @@ def preprocess_only(model: ClipModel, pixels: list[np.ndarray], count: int) -> i
 
 def encode_only(model: ClipModel, batch: torch.Tensor, count: int) -> int:
     """Frames encoded."""
-    preprocess = Preprocess(model.input_resolution)
+    preprocess = model.preprocess
     batches = max(1, count // len(batch))
     on_each_core(lambda _: model.encode_images(preprocess.normalise(batch, model.device)).cpu(), batches)
     return batches * len(batch)

@@ -24,7 +24,7 @@ from pathlib import Path
 import dagster as dg
 
 from clip_assets.core.library.fingerprints import fingerprint
-from clip_assets.core.model.clip_model import load_model
+from clip_assets.core.model.models import load_model
 from clip_assets.core.pipeline.decoding import VideoJob
 from clip_assets.core.pipeline.features import Extracted, extract_features
 from clip_assets.core.video import probe

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clip_assets.core.errors import SettingsError
 from clip_assets.core.library.source import VideoSource, source_at
-from clip_assets.core.model.openai.weights import MODEL_NAMES
+from clip_assets.core.model.models import family_of, is_model, model_names
 from clip_assets.core.pipeline.decoding import PipelineOptions
 from clip_assets.core.sampling import Sampling
 from clip_assets.core.video import DecoderName
@@ -66,8 +66,9 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 
 def _known_model(name: str) -> str:
-    if name not in MODEL_NAMES:
-        raise ValueError(f"There is no model {name!r}.{_near(name, MODEL_NAMES)} Available: {', '.join(MODEL_NAMES)}")
+    if not is_model(name):
+        names = model_names()
+        raise ValueError(f"There is no model {name!r}.{_near(name, names)} Available: {', '.join(names)}")
     return name
 
 
@@ -96,13 +97,13 @@ class Settings(BaseSettings):
     )
     model_name: Annotated[str, AfterValidator(_known_model)] = Field(
         default="ViT-B/32",
-        description="CLIP model: one of OpenAI's names, demo (the bundled model), or custom (the checkpoint's).",
+        description="CLIP model, such as ViT-B/32; demo is the bundled one, custom the checkpoint's.",
     )
     checkpoint: AbsolutePath = Field(
         default=Path("models/clip/checkpoints/CLIP-custom.pth"), description="Weights of the model named custom."
     )
     weights: AbsolutePath = Field(
-        default=Path("~/.cache/clip"), description="Folder that OpenAI's weights are downloaded to, once."
+        default=Path("~/.cache/clip"), description="Folder that published weights are downloaded to, once."
     )
     device_ids: Annotated[DeviceIds, NoDecode, BeforeValidator(_one_device_list), BeforeValidator(_from_yaml)] = Field(
         default="auto", description="Where to compute: auto (a GPU if there is one), cpu, or CUDA ids such as [0, 2]."
@@ -213,7 +214,7 @@ class Settings(BaseSettings):
     @property
     def custom_checkpoint(self) -> Path | None:
         """The checkpoint, if the model is the one that has it."""
-        return self.checkpoint if self.model_name == "custom" else None
+        return self.checkpoint if family_of(self.model_name).takes_checkpoint(self.model_name) else None
 
 
 def load_env_file() -> None:

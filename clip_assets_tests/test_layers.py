@@ -79,6 +79,15 @@ def test_core_does_not_speak_of_what_is_above_it(above: str) -> None:
     assert found == []
 
 
+def test_a_family_of_models_is_named_in_the_model_s_room_alone() -> None:
+    """And in the demo's, whose model is trained in OpenAI's layout by OpenAI's code."""
+    rooms = (PRODUCT / "core" / "model", PRODUCT / "demo")
+    elsewhere = [path for path in PRODUCT.rglob("*.py") if not any(path.is_relative_to(room) for room in rooms)]
+    assert [path for path in elsewhere if "openai" in path.read_text(encoding="utf-8").lower()] == []
+    generic = [path for path in rooms[0].glob("*.py") if path.name != "models.py"]
+    assert [path for path in generic if "model.openai" in path.read_text(encoding="utf-8")] == []
+
+
 def test_no_module_is_long() -> None:
     """Beyond that it holds more than one thing."""
     lengths = {p.relative_to(ROOT): len(p.read_text(encoding="utf-8").splitlines()) for p in PRODUCT.rglob("*.py")}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip_assets.core.model.clip_model import load_model
+from clip_assets.core.model.models import load_model
 from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
 from clip_assets.core.pipeline.features import Extracted, extract_features
 from clip_assets.core.sampling import Sampling, sample

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.core.model.openai.weights import MODEL_NAMES, model_sha256
+from clip_assets.core.model.models import family_of, is_model, load_model, model_sha256
 from clip_assets.core.search.encoding import QueryEncoder
 from clip_assets.core.search.texts import TextCache
 from clip_assets.core.search.upkeep import Census
@@ -45,9 +45,7 @@ class Encoders:
             return self._encoders[weights]
 
     def _load_model(self, name: str) -> ClipModel:
-        from clip_assets.core.model.clip_model import load_model
-
-        if name not in MODEL_NAMES:
+        if not is_model(name):
             raise SettingsError(f"The stored features are of the model {name!r}, which isn't known.")
-        checkpoint = self._settings.checkpoint if name == "custom" else None
+        checkpoint = self._settings.checkpoint if family_of(name).takes_checkpoint(name) else None
         return load_model(name, checkpoint=checkpoint, weights_folder=self._settings.weights)

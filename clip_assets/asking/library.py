@@ -27,7 +27,7 @@ from clip_assets.core.digests import digest
 from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError
 from clip_assets.core.library.keys import is_under
 from clip_assets.core.library.source import VideoSource
-from clip_assets.core.model.openai.weights import weights_are_here
+from clip_assets.core.model.models import family_of, is_model, weights_are_here
 from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.search.ask import StoredRows, ask, span_ms
 from clip_assets.core.search.cache import ShotCache
@@ -128,7 +128,7 @@ class Library:
         census = self._upkeep.census()
         model, weights = self._encoders.model_of(census)
         if weights not in census.states:
-            return Moments((), notes=self._notes(weights, sentences), as_of=self._as_of())
+            return Moments((), notes=self._notes(model, weights, sentences), as_of=self._as_of())
         encoder = self._encoders.encoder(model, weights)
         parts = self._parts(encoder, sentences, image, like)
         wanted = Wanted(sum_of(parts), top, per_video, min_score, under)
@@ -137,7 +137,7 @@ class Library:
         likely = likelihoods_of(encoder, model, alone, answer.moments) if alone else [None] * len(answer.moments)
         moments = tuple(self._moment(one, of) for one, of in zip(answer.moments, likely, strict=True))
         names = names_with(alone, (key for key in self._keys(weights) if is_under(key, under))) if alone else ()
-        return Moments(moments, names, self._notes(weights, sentences), self._as_of())
+        return Moments(moments, names, self._notes(model, weights, sentences), self._as_of())
 
     def scores(
         self,
@@ -257,7 +257,7 @@ class Library:
         model, weights = self._encoders.model_of(census)
         if weights not in census.states:
             return True
-        if not weights_are_here(model, folder=self._settings.weights):
+        if is_model(model) and not weights_are_here(model, folder=self._settings.weights):
             return False
         encoder, texts = self._encoders.encoder(model, weights), default_texts(model)
         encoder.model().encode_texts(texts[:1])  # even if all are known: it makes the tokenizer
@@ -336,13 +336,13 @@ class Library:
     def _keys(self, weights: str) -> tuple[str, ...]:
         return tuple(video.key for video in self._upkeep.cache.index(weights).videos)
 
-    def _notes(self, weights: str, sentences: Sequence[tuple[str, float]]) -> tuple[str, ...]:
+    def _notes(self, model: str, weights: str, sentences: Sequence[tuple[str, float]]) -> tuple[str, ...]:
         """What the reader of an answer should know."""
         told = [*notes_of(self._upkeep.census(), weights, self._settings.source.where())]
         if self._trouble:
             told.append(f"The library couldn't be compared: {self._trouble}")
-        if not all(words.isascii() for words, _ in sentences):
-            told.append("OpenAI's CLIP reads English: a sentence in another language finds little.")
+        if is_model(model) and not all(words.isascii() for words, _ in sentences):
+            told += filter(None, [family_of(model).language_note])
         return tuple(told)
 
     def _as_of(self) -> datetime | None:

@@ -47,9 +47,9 @@ def likelihoods_of(
     if not moments:
         return []
     others = default_texts(model)
-    features, logit_scale = encoder.sentences([sentence, *others])
+    features, score = encoder.sentences([sentence, *others])
     of_moments = [moment.feature for moment in moments]
-    return likelihoods(of_moments, features[0], others, features[1:], logit_scale)
+    return likelihoods(of_moments, features[0], others, features[1:], score)
 
 
 def asked_sentences(

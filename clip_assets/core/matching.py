@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from clip_assets.core.model.score import Score
+
 MATCHING_VERSION = 1
 """Raise it with every change after which a probability or a logit of the same features and sentences comes out another
 by more than rounding. Matches of other versions are then stale. Results of version 1 don't tell it."""
@@ -40,16 +42,14 @@ class Stretch:
 
 
 def match_texts(
-    features: ArrayLike, text_features: ArrayLike, logit_scale: float, texts: Sequence[str], timestamps_ms: ArrayLike
+    features: ArrayLike, text_features: ArrayLike, score: Score, texts: Sequence[str], timestamps_ms: ArrayLike
 ) -> TextMatch:
-    """The probability that each frame goes with each sentence: softmax over the sentences of scaled cosines.
-
-    As in CLIP's zero-shot classification (Radford et al. 2021, section 3.1), computed in float64.
+    """The probability that each frame goes with each sentence, by the model's score of cosines, in float64.
 
     Args:
         features: float (T, D), image features, of any length but zero.
         text_features: float (N, D), N >= 1, text features, of any length but zero.
-        logit_scale: The model's multiplier of cosines, after its ``exp()``.
+        score: The model's.
         texts: The N sentences, in the order of ``text_features``.
         timestamps_ms: float (T,), the samples' times.
 
@@ -69,8 +69,8 @@ def match_texts(
             f"got {len(texts)} texts for {len(sentences)} text features, and timestamps_ms of shape {times.shape} for "
             f"{len(frames)} features. Give one text a text feature and one time a feature."
         )
-    logits = logit_scale * (_normalize(frames, "frame") @ _normalize(sentences, "text").T)
-    return TextMatch(tuple(texts), softmax(logits), logits, times)
+    logits = score.logits(_normalize(frames, "frame") @ _normalize(sentences, "text").T)
+    return TextMatch(tuple(texts), score.probabilities(logits), logits, times)
 
 
 def text_parameters(texts: Sequence[str]) -> dict[str, int | str]:
@@ -129,9 +129,3 @@ def _normalize(vectors: NDArray[np.float64], what: str) -> NDArray[np.float64]:
             "Look at the model's weights and its precision, and encode again."
         )
     return vectors / norms
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The softmax of each row; its largest value is subtracted first, so that no exponential overflows."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)

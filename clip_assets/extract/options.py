@@ -168,7 +168,7 @@ def _settings(given: dict[str, Any], cpu: bool) -> Settings:
     if fps is not None or total is not None:  # what is given displaces the other one of the environment
         given |= {"extraction_fps": fps, "extraction_total": total}
     settings = Settings.from_environment(**given)
-    if "checkpoint" in given and settings.model_name != "custom":
+    if "checkpoint" in given and settings.custom_checkpoint is None:
         raise SettingsError(
             f"checkpoint={given['checkpoint']} was given, but model_name is {settings.model_name}, which has weights "
             "of its own. Add model_name=custom, or leave the checkpoint out."

@@ -14,7 +14,7 @@ from clip_assets.core.errors import ClipAssetsError, LibraryError, SettingsError
 from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.regular_files import check_is_file
 from clip_assets.core.model.devices import resolve_devices, resolve_precision
-from clip_assets.core.model.openai.weights import model_sha256
+from clip_assets.core.model.models import family_of, model_sha256
 from clip_assets.core.sampling import SAMPLING_VERSION, sample
 from clip_assets.core.video import probe
 from clip_assets.extract.files import ResultFiles, Standing, check_names, read_arrays, result_files, standing
@@ -121,7 +121,7 @@ def make_plan(request: Request) -> Plan:
     files = result_files(options, settings.model_name, inputs.videos) if is_saved else {}
     with interrupts_deferred():  # imports torch
         devices = resolve_devices(settings.device_ids)
-    precision = resolve_precision(settings.precision, devices)
+    precision = resolve_precision(settings.precision, devices, family_of(settings.model_name).gpu_precision)
     model_sha256(settings.model_name, settings.custom_checkpoint)  # raises if there is no such model
     encoding = encoding_parameters(model_parameters(settings, precision), settings.pipeline_options)
     encoding["feature_dtype"] = options.feature_dtype

@@ -67,7 +67,7 @@ class Predictions:
         """
         self._texts = tuple(texts)
         self._text_features = model.encode_texts(self._texts)
-        self._logit_scale = model.logit_scale
+        self._score = model.score
         self._format = "table" if pred_format == "text" and best is not None else pred_format
         self._best = best
         self._videos = 0
@@ -90,9 +90,7 @@ class Predictions:
         Raises:
             MatchingError: A feature has no direction.
         """
-        match = match_texts(
-            arrays["clip"], self._text_features, self._logit_scale, self._texts, arrays["timestamps_ms"]
-        )
+        match = match_texts(arrays["clip"], self._text_features, self._score, self._texts, arrays["timestamps_ms"])
         if self._format == "text":
             yield from format_predictions(video.number, match)
         elif self._format == "table":

@@ -11,10 +11,10 @@ import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from clip_assets.core.library.source import VideoSource, source_at
-from clip_assets.core.model.clip_model import ClipModel, Precision, load_model
+from clip_assets.core.model.clip_model import ClipModel, Precision
 from clip_assets.core.model.device_locks import held_alone
 from clip_assets.core.model.devices import resolve_devices, resolve_precision
-from clip_assets.core.model.openai.weights import model_sha256
+from clip_assets.core.model.models import family_of, load_model, model_sha256
 from clip_assets.core.records import SourceStat, VideoProbe
 from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS
 from clip_assets.core.video.readings import Readings
@@ -42,22 +42,27 @@ class GPUResource(dg.ConfigurableResource):
         """
         return resolve_devices(yaml.safe_load(self.device_ids))
 
-    def resolved_precision(self) -> Precision:
+    def resolved_precision(self, on_gpus: Precision) -> Precision:
         """The number format to compute in; the devices are asked only where they decide.
+
+        Args:
+            on_gpus: That of the model's family, where precision is auto and all devices are GPUs.
 
         Raises:
             DeviceError: As in `devices`, where precision is auto.
         """
-        return self.precision if self.precision != "auto" else resolve_precision("auto", self.devices())
+        return self.precision if self.precision != "auto" else resolve_precision("auto", self.devices(), on_gpus)
 
 
 class ClipModelResource(dg.ConfigurableResource):
     """A CLIP model, loaded when it is first used and once per process."""
 
     gpu: GPUResource
-    model_name: str = Field(default="ViT-B/32", description="One of OpenAI's names, demo, or custom (the checkpoint).")
+    model_name: str = Field(
+        default="ViT-B/32", description="Such as ViT-B/32; demo is the bundled one, custom the checkpoint's."
+    )
     checkpoint: str | None = Field(default=None, description="Weights of the model named custom.")
-    weights: str = Field(description="Folder that OpenAI's weights are downloaded to, once.")
+    weights: str = Field(description="Folder that published weights are downloaded to, once.")
 
     def sha256(self) -> str:
         """SHA-256 of the weights' file: the model's identity; known without loading the model.
@@ -79,7 +84,7 @@ class ClipModelResource(dg.ConfigurableResource):
             self._checkpoint,
             Path(self.weights),
             self.gpu.devices(),
-            self.gpu.resolved_precision(),
+            self._precision(),
             self.sha256(),
         )
 
@@ -92,7 +97,7 @@ class ClipModelResource(dg.ConfigurableResource):
         return {
             "model_name": self.model_name,
             "weights_sha256": self.sha256(),
-            "precision": self.gpu.resolved_precision(),
+            "precision": self._precision(),
         }
 
     def exclusively(self, write: Callable[[str], object]) -> AbstractContextManager[bool]:
@@ -102,6 +107,9 @@ class ClipModelResource(dg.ConfigurableResource):
             DeviceError: A device isn't there.
         """
         return held_alone(self.gpu.devices(), write)
+
+    def _precision(self) -> Precision:
+        return self.gpu.resolved_precision(family_of(self.model_name).gpu_precision)
 
     @property
     def _checkpoint(self) -> Path | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from clip_assets.core.digests import digest
 from clip_assets.core.errors import ModelError, StoreError
 from clip_assets.core.matching import text_parameters
-from clip_assets.core.model.openai.weights import model_sha256
+from clip_assets.core.model.models import family_of, model_sha256
 from clip_assets.core.pipeline.decoding import PipelineOptions
 from clip_assets.core.records import ClipFeatures, FrameIndices
 from clip_assets.core.sampling import SAMPLING_VERSION, Sampling
@@ -57,7 +57,8 @@ def frame_parameters(source: str | Unknown, sampling: Sampling) -> Parameters:
 
 def encoding_parameters(model: Mapping[str, Any], options: PipelineOptions) -> Parameters:
     """What encoding depends on: the model, its weights and precision, the decoder, damage and preprocessing."""
-    return {**model, **options.parameters}
+    preprocessing = family_of(model["model_name"]).preprocessing
+    return {**model, **options.parameters, "preprocessing": preprocessing}
 
 
 def feature_parameters(sampled: Mapping[str, Any], encoding: Mapping[str, Any]) -> Parameters:

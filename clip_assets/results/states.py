@@ -9,6 +9,7 @@ from clip_assets.core.errors import ClipAssetsError, PartitionKeyError
 from clip_assets.core.library.keys import validate_key
 from clip_assets.core.library.source import VideoSource
 from clip_assets.core.model.devices import expected_precision
+from clip_assets.core.model.models import family_of
 from clip_assets.core.records import SourceStat
 from clip_assets.core.store import Store
 from clip_assets.core.store.manifest import Manifest
@@ -119,7 +120,8 @@ def video_states(settings: Settings, keys: Sequence[str], failures: Failures) ->
     source = settings.source
     source.check_listable()
     store = Store(settings.output)
-    precision = expected_precision(settings.precision, settings.device_ids)
+    on_gpus = family_of(settings.model_name).gpu_precision
+    precision = expected_precision(settings.precision, settings.device_ids, on_gpus)
     encoding = encoding_parameters(model_parameters(settings, precision), settings.pipeline_options)
     texts = wanted_texts(settings)
     attempts = attempt_digests(settings)

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from clip_assets.core.errors import MatchingError
 from clip_assets.core.matching import Stretch, format_predictions, match_texts, stretches
+from clip_assets.core.model.score import Score
 from clip_assets.core.records import TextMatch
 
 TEXTS = ("a dog smiles", "a man is lifting")
@@ -25,20 +26,20 @@ def match_of(probabilities: list[list[float]], timestamps_ms: list[float], texts
 
 
 def test_logits_are_the_scale_times_the_cosine_whatever_the_lengths():
-    match = match_texts([[3, 4], [0, -2]], [[10, 0], [0, 0.5]], 100.0, TEXTS, [0, 40])
+    match = match_texts([[3, 4], [0, -2]], [[10, 0], [0, 0.5]], Score(100.0), TEXTS, [0, 40])
     np.testing.assert_allclose(match.logits, [[60, 80], [0, -100]], rtol=1e-15)
     assert match.texts == TEXTS
     assert match.timestamps_ms.tolist() == [0, 40]
 
 
 def test_probabilities_are_the_softmax_over_the_texts():
-    match = match_texts([[1, 0]], [[1, 0], [0, 1], [-1, 0]], math.log(2), ["same", "across", "against"], [0])
+    match = match_texts([[1, 0]], [[1, 0], [0, 1], [-1, 0]], Score(math.log(2)), ["same", "across", "against"], [0])
     np.testing.assert_allclose(match.probabilities, [[4 / 7, 2 / 7, 1 / 7]], rtol=1e-15)
 
 
 def test_float16_features_are_compared_in_float64():
     features = np.random.default_rng(0).standard_normal((5, 512)).astype(np.float16)
-    match = match_texts(features, features[:2], 100.0, TEXTS, np.arange(5))
+    match = match_texts(features, features[:2], Score(100.0), TEXTS, np.arange(5))
     wide = features.astype(np.float64)
     expected = [[100 * a @ b / math.sqrt((a @ a) * (b @ b)) for b in wide[:2]] for a in wide]
     assert match.logits.dtype == match.probabilities.dtype == np.float64
@@ -59,19 +60,19 @@ vectors = st.integers(1, 8).flatmap(
 def test_each_row_of_probabilities_sums_to_one(pair: tuple[np.ndarray, np.ndarray], logit_scale: float):
     features, text_features = (array + np.float32(9) for array in pair)  # no zero vectors
     texts = [str(i) for i in range(len(text_features))]
-    match = match_texts(features, text_features, logit_scale, texts, np.arange(len(features)))
+    match = match_texts(features, text_features, Score(logit_scale), texts, np.arange(len(features)))
     np.testing.assert_allclose(match.probabilities.sum(axis=1), 1, rtol=0, atol=1e-12)
     assert (match.probabilities >= 0).all()
     assert match.probabilities.shape == match.logits.shape == (len(features), len(texts))
 
 
 def test_a_huge_scale_saturates_instead_of_overflowing():
-    match = match_texts([[1, 0]], [[1, 0], [-1, 0]], 1e6, TEXTS, [0])
+    match = match_texts([[1, 0]], [[1, 0], [-1, 0]], Score(1e6), TEXTS, [0])
     assert match.probabilities.tolist() == [[1.0, 0.0]]
 
 
 def test_no_frames_give_an_empty_match():
-    match = match_texts(np.zeros((0, 4)), np.ones((2, 4)), 100.0, TEXTS, [])
+    match = match_texts(np.zeros((0, 4)), np.ones((2, 4)), Score(100.0), TEXTS, [])
     assert match.probabilities.shape == (0, 2)
     assert stretches(match) == []
     assert list(format_predictions(3, match)) == ["Video #3: a dog smiles | a man is lifting"]
@@ -82,9 +83,9 @@ def test_a_feature_without_direction_is_an_error_and_not_nan(bad: float):
     features = np.ones((3, 4))
     features[1] = bad
     with pytest.raises(MatchingError, match=r"feature of frame 1 has the norm .*; 1 of 3 are zero"):
-        match_texts(features, np.ones((2, 4)), 100.0, TEXTS, [0, 1, 2])
+        match_texts(features, np.ones((2, 4)), Score(100.0), TEXTS, [0, 1, 2])
     with pytest.raises(MatchingError, match="feature of text 1 "):
-        match_texts(np.ones((1, 4)), features, 100.0, ["a", "b", "c"], [0])
+        match_texts(np.ones((1, 4)), features, Score(100.0), ["a", "b", "c"], [0])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_a_feature_without_direction_is_an_error_and_not_nan(bad: float):
 )
 def test_shapes_that_do_not_fit_are_refused(features: tuple, text_features: tuple, texts: tuple, times: int):
     with pytest.raises(MatchingError, match="Give"):
-        match_texts(np.ones(features), np.ones(text_features), 100.0, texts, np.arange(times))
+        match_texts(np.ones(features), np.ones(text_features), Score(100.0), texts, np.arange(times))
 
 
 # stretches

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from clip_assets.core.errors import SamplingError
 from clip_assets.core.matching import match_texts, text_parameters
+from clip_assets.core.model.score import Score
 from clip_assets.core.records import ClipFeatures, FrameIndices, VideoProbe
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.soundness import (
@@ -46,7 +47,7 @@ FEATURES = ClipFeatures(
     weights_sha256="0" * 64,
 )
 TEXTS = ("a red circle", "a blue square")
-MATCH = match_texts(FEATURES.clip, np.eye(2, 8), 100.0, TEXTS, FEATURES.timestamps_ms)
+MATCH = match_texts(FEATURES.clip, np.eye(2, 8), Score(100.0), TEXTS, FEATURES.timestamps_ms)
 
 
 def wrong(findings: Any) -> list[Finding]:

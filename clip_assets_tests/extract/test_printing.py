@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from clip_assets.core.model.score import Score
 from clip_assets.extract.inputs import Video
 from clip_assets.extract.printing import Predictions, array_lines
 
@@ -23,7 +24,7 @@ PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
 
 
 def lines(pred_format: str, best: int | None = None, videos: int = 1) -> list[str]:
-    model = SimpleNamespace(logit_scale=2.0, encode_texts=lambda texts: TEXT_FEATURES[: len(texts)])
+    model = SimpleNamespace(score=Score(2.0), encode_texts=lambda texts: TEXT_FEATURES[: len(texts)])
     predictions = Predictions(model, TEXTS, pred_format, best)
     made = list(predictions.begin())
     for number in range(videos):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clip_assets.core.digests import digest
 from clip_assets.core.library.fingerprints import fingerprint
-from clip_assets.core.model.clip_model import load_model
+from clip_assets.core.model.models import load_model
 from clip_assets.core.pictures.kept import KEPT_FRAMES, kept_sheet
 from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
 from clip_assets.core.pipeline.features import Extracted, extract_features

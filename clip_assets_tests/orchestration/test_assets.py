@@ -15,7 +15,8 @@ import pytest
 
 from clip_assets.core.library import folder
 from clip_assets.core.matching import match_texts
-from clip_assets.core.model.clip_model import ClipModel, load_model
+from clip_assets.core.model.clip_model import ClipModel
+from clip_assets.core.model.models import load_model
 from clip_assets.core.records import ClipFeatures, FrameIndices, SourceStat, TextMatch
 from clip_assets.core.video import probing as video_probe
 from clip_assets.orchestration.definitions import build_definitions
@@ -55,7 +56,7 @@ def test_one_video_becomes_frame_indices_features_and_probabilities(platform: Pl
     assert (features.fps, features.model_name) == (25.0, "custom")
     model = load_model("custom", checkpoint=platform.settings.checkpoint, weights_folder=platform.folder)
     texts = ("a red circle", "a blue square")
-    expected = match_texts(features.clip, model.encode_texts(texts), model.logit_scale, texts, features.timestamps_ms)
+    expected = match_texts(features.clip, model.encode_texts(texts), model.score, texts, features.timestamps_ms)
     assert match.texts == texts
     np.testing.assert_allclose(match.probabilities, expected.probabilities, atol=1e-12)
     np.testing.assert_allclose(match.probabilities.sum(axis=1), 1.0, atol=1e-12)

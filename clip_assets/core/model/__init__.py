@@ -1,4 +1,5 @@
-"""CLIP: its weights, its network, what goes in and on which device it computes.
+"""CLIP: its families, what goes in and what comes out, and on which device it computes.
 
-What belongs here knows the model. Where frames come from, and what becomes of features, it doesn't know.
+What belongs here knows the model; what only one family needs has a room of its own, such as `openai`. Where frames come
+from, and what becomes of features, it doesn't know.
 """

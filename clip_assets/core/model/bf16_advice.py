@@ -45,7 +45,7 @@ class Bf16Advice:
         if self._decided or seconds < _LEAST_SECONDS or seconds * of / self._done < _LONG_SECONDS:
             return
         self._decided = True
-        gain = bf16_gain(self._model.network)
+        gain = bf16_gain(self._model.image_flops, self._model.typical_layer)
         if gain >= _LEAST_GAIN:
             self._write(
                 f"precision bf16 is {gain:.1f} times as fast as fp32 on this processor, measured on a layer of "

@@ -57,29 +57,33 @@ def resolve_devices(device_ids: Literal["auto", "cpu"] | Sequence[int | Literal[
     return tuple("cpu" if device == "cpu" else f"cuda:{device}" for device in device_ids)
 
 
-def resolve_precision(precision: Literal["auto", "fp32", "fp16", "bf16"], devices: Sequence[str]) -> Precision:
-    """The number format to compute in: "auto" is fp16 if all devices are GPUs, else fp32."""
+def resolve_precision(
+    precision: Literal["auto", "fp32", "fp16", "bf16"], devices: Sequence[str], on_gpus: Precision
+) -> Precision:
+    """The number format to compute in: "auto" is the family's for GPUs if all devices are GPUs, else fp32."""
     if precision != "auto":
         return precision
-    return "fp16" if all(device.startswith("cuda") for device in devices) else "fp32"
+    return on_gpus if all(device.startswith("cuda") for device in devices) else "fp32"
 
 
 def expected_precision(
     precision: Literal["auto", "fp32", "fp16", "bf16"],
     device_ids: Literal["auto", "cpu"] | Sequence[int | Literal["cpu"]],
+    on_gpus: Precision,
 ) -> Precision:
     """The number format in which a run here would compute, without importing torch where that was found before.
 
     Args:
         precision: As in `resolve_precision`.
         device_ids: As in `resolve_devices`; those that are named are taken to be there.
+        on_gpus: As in `resolve_precision`.
     """
     if precision != "auto":
         return precision
     if isinstance(device_ids, str):
         has_gpu = device_ids == "auto" and _expected_device_count() > 0
-        return resolve_precision(precision, ("cuda",) if has_gpu else ("cpu",))
-    return resolve_precision(precision, ["cpu" if device == "cpu" else "cuda" for device in device_ids])
+        return resolve_precision(precision, ("cuda",) if has_gpu else ("cpu",), on_gpus)
+    return resolve_precision(precision, ["cpu" if device == "cpu" else "cuda" for device in device_ids], on_gpus)
 
 
 def default_batch_size(devices: Sequence[str], image_flops: int) -> int:

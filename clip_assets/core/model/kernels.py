@@ -14,11 +14,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-from clip_assets.core.model.openai.flops import image_flops
 from clip_assets.core.user_cache import recall, remember
 
 if TYPE_CHECKING:
-    from clip.model import CLIP
     from torch import Tensor
     from torch.nn import Conv2d, Linear
 
@@ -34,10 +32,6 @@ _LEAST_GAIN = 1.1
 
 _MEASURING_SECONDS = 0.04
 
-# Enough that putting the weights in order, once for each product, weighs about as it does in a batch.
-_SAMPLE_TOKENS = 128
-_SAMPLE_PICTURES = 2
-
 
 @dataclass(frozen=True)
 class Kernels:
@@ -52,6 +46,20 @@ class Kernels:
     name: Literal["torch", "oneDNN"]
     linear: Callable[[Tensor, Tensor, Tensor], Tensor]
     convolution: Callable[[Conv2d, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class TypicalLayer:
+    """A layer of a network that stands for the others, to be measured.
+
+    Attributes:
+        layer: A product or a 1x1 convolution.
+        shape: Of an input, large enough that putting the weights in order, once for each product, weighs about as it
+            does in a batch.
+    """
+
+    layer: Linear | Conv2d
+    shape: tuple[int, ...]
 
 
 def torch_kernels() -> Kernels:
@@ -78,20 +86,23 @@ def onednn_kernels() -> Kernels:
     return Kernels("oneDNN", linear, convolution)
 
 
-def fastest_kernels(network: CLIP) -> Kernels:
+def fastest_kernels(image_flops: int, typical: TypicalLayer) -> Kernels:
     """The faster ones for a float32 network on the CPU, by a layer of its own; torch's where they are about level.
 
     What was measured is remembered for the processor, torch's version and the layer's size. That takes less than 100 ms
     once, and nothing where the network is so small that other things take its time. oneDNN is compared with torch on
     that layer whenever it is taken.
+
+    Args:
+        image_flops: Floating-point operations that a picture takes.
+        typical: A layer of the network.
     """
     import torch
 
     plain, fast = torch_kernels(), onednn_kernels()
-    if image_flops(network) < _LEAST_FLOPS:
+    if image_flops < _LEAST_FLOPS:
         return plain
-    layer, shape = _sample(network)
-    key = f"{processor()}, torch {torch.__version__}, {layer} of {shape}"
+    key = f"{processor()}, torch {torch.__version__}, {typical.layer} of {typical.shape}"
     gain = recall(_REMEMBERED).get(key)
     if isinstance(gain, float) and gain < _LEAST_GAIN:
         return plain
@@ -99,7 +110,7 @@ def fastest_kernels(network: CLIP) -> Kernels:
     torch.set_num_threads(1)  # as an encoding thread has it where there are few processors
     try:
         with torch.inference_mode():
-            run = _runner(layer, shape)
+            run = _runner(typical.layer, typical.shape)
             if not _agree(lambda: run(fast), lambda: run(plain)):
                 return plain
             if not isinstance(gain, float):
@@ -149,28 +160,22 @@ def has_bf16() -> bool:
     return any(capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def bf16_gain(network: CLIP) -> float:
-    """How many times as fast bf16 is as fp32 for a layer of a float32 network on the CPU, measured; 1 without bf16."""
+def bf16_gain(image_flops: int, typical: TypicalLayer) -> float:
+    """How many times as fast bf16 is as fp32 for a layer of a float32 network on the CPU, measured; 1 without bf16.
+
+    Args:
+        image_flops: Floating-point operations that a picture takes.
+        typical: A layer of the network.
+    """
     import torch
 
     if not has_bf16():
         return 1.0
-    fp32 = fastest_kernels(network)
-    layer, shape = _sample(network)
+    fp32 = fastest_kernels(image_flops, typical)
+    layer, shape = typical.layer, typical.shape
     with torch.inference_mode():
         run_bf16, run_fp32 = _runner(deepcopy(layer).bfloat16(), shape), _runner(layer, shape)
         return times_as_fast(lambda: run_bf16(torch_kernels()), lambda: run_fp32(fp32), _MEASURING_SECONDS)
-
-
-def _sample(network: CLIP) -> tuple[Linear | Conv2d, tuple[int, ...]]:
-    """A layer that stands for the others, a product of a ViT or a 1x1 convolution of a ResNet, and an input's shape."""
-    visual = network.visual
-    if hasattr(visual, "transformer"):
-        layer = visual.transformer.resblocks[0].attn.out_proj
-        return layer, (_SAMPLE_TOKENS, layer.in_features)
-    layer = visual.layer2[0].conv3
-    side = visual.input_resolution // 8
-    return layer, (_SAMPLE_PICTURES, layer.in_channels, side, side)
 
 
 def _runner(layer: Linear | Conv2d, shape: tuple[int, ...]) -> Callable[[Kernels], Tensor]:

@@ -1,4 +1,4 @@
-"""Frames to model input: CLIP's official transform, and the same picture several times faster."""
+"""Frames to model input: a family's official transform, and the same picture several times faster."""
 
 from __future__ import annotations
 
@@ -14,34 +14,44 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-# Of CLIP's training images, red, green, blue, in units of the full range (openai/CLIP, clip/clip.py, _transform).
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-PREPROCESSING = "torch uint8 bicubic antialias 1"
-"""Names the default preprocessing in data versions; another name for every change that changes pixels.
-
-On GPUs it is done in float32 (`core.staging`), which a data version doesn't tell apart, nor which device computes.
-"""
+Levels = tuple[float, float, float]
+"""Of red, green and blue, in units of the full range."""
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Short side to ``resolution`` (bicubic, antialiased), centre crop, [0, 1], CLIP's mean and deviation.
+    """Resized (antialiased) to a square of ``resolution``, to [0, 1], less a mean and by a deviation.
 
-    ``reference`` is PIL's resize, equal to ``clip``'s own transform bit for bit. ``fast`` is torch's on uint8, within
-    one grey level of it; two in fewer than one value of a thousand, in pictures smaller than about twice R.
+    ``reference`` is PIL's resize, equal to the transforms of torchvision bit for bit. ``fast`` is torch's on uint8,
+    within one grey level of it; two in fewer than one value of a thousand, in pictures smaller than about twice R.
+    On GPUs it is done in float32 (`core.pipeline.staging`).
+
+    Whoever changes a pixel that comes out changes the name that data versions know it by, see `Family.preprocessing`.
 
     They part on pictures more than twice as tall as wide, which Pillow resizes vertically first from version 13 on:
     ``fast`` goes horizontally first whatever the picture, as Pillow did when CLIP was trained.
 
     Attributes:
         resolution: Pixels, R: side of the square that the model takes.
+        mean: Of the model's training images.
+        std: Their deviation.
+        interpolation: The resize's filter.
+        fit: Whether the short side becomes R and the middle is kept, or both sides become R.
         method: Which resize.
     """
 
     resolution: int
+    mean: Levels
+    std: Levels
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    fit: Literal["crop", "squash"] = "crop"
     method: Literal["fast", "reference"] = "fast"
+
+    def resized_size(self, height: int, width: int, pixel_aspect: float | Fraction = 1) -> tuple[int, int]:
+        """Height and width, in pixels, that a picture is resized to before its middle is kept."""
+        if self.fit == "squash":
+            return self.resolution, self.resolution
+        return resized_size(height, width, self.resolution, pixel_aspect)
 
     def resize_crop(self, frames: NDArray[np.uint8], pixel_aspect: float | Fraction = 1) -> torch.Tensor:
         """Frames, resized and cropped: uint8 (..., 3, R, R), contiguous.
@@ -58,7 +68,7 @@ class Preprocess:
         if frames.dtype != np.uint8 or frames.ndim < 3 or frames.shape[-1] != 3 or frames.size == 0:
             raise ValueError(f"A frame is uint8 (height, width, 3); got {frames.dtype} {frames.shape}.")
         flat = frames.reshape(-1, *frames.shape[-3:])
-        size = resized_size(flat.shape[1], flat.shape[2], self.resolution, pixel_aspect)
+        size = self.resized_size(flat.shape[1], flat.shape[2], pixel_aspect)
         resized = self._resize_torch(flat, size) if self.method == "fast" else self._resize_pil(flat, size)
         rows, columns = (centred(length, self.resolution) for length in resized.shape[-2:])
         cropped = np.ascontiguousarray(resized[..., rows, columns])
@@ -76,10 +86,10 @@ class Preprocess:
 
         pixels = batch.to(device, non_blocking=True).to(torch.float32)
         if self.method == "reference":
-            mean, std = _mean_and_std(device)
+            mean, std = _mean_and_std(self.mean, self.std, device)
             pixels.div_(255).sub_(mean).div_(std)
         else:
-            scale, shift = _scale_and_shift(device)
+            scale, shift = _scale_and_shift(self.mean, self.std, device)
             pixels.mul_(scale).add_(shift)
         return pixels.to(dtype or torch.float32)
 
@@ -93,29 +103,30 @@ class Preprocess:
         if not (frames.flags.c_contiguous and frames.flags.writeable):
             frames = frames.copy()
         pictures = torch.from_numpy(frames.transpose(0, 3, 1, 2))
-        resized: NDArray[np.uint8] = interpolate(pictures, size=size, mode="bicubic", antialias=True).numpy()
+        resized: NDArray[np.uint8] = interpolate(pictures, size=size, mode=self.interpolation, antialias=True).numpy()
         return resized
 
     def _resize_pil(self, frames: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         """As `_resize_torch`."""
         from PIL import Image
 
-        resized = (Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC) for frame in frames)
+        filtered_by = Image.Resampling[self.interpolation.upper()]
+        resized = (Image.fromarray(frame).resize(size[::-1], filtered_by) for frame in frames)
         return np.stack([np.asarray(picture) for picture in resized]).transpose(0, 3, 1, 2)
 
 
 @functools.cache  # since an upload to a GPU waits for what it computes
-def _mean_and_std(device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
+def _mean_and_std(mean: Levels, std: Levels, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
-    return torch.tensor(CLIP_MEAN, device=device).view(3, 1, 1), torch.tensor(CLIP_STD, device=device).view(3, 1, 1)
+    return torch.tensor(mean, device=device).view(3, 1, 1), torch.tensor(std, device=device).view(3, 1, 1)
 
 
 @functools.cache
-def _scale_and_shift(device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
+def _scale_and_shift(mean: Levels, std: Levels, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
     """What a grey level is multiplied by, and what is added then, to normalise it."""
-    mean, std = _mean_and_std(device)
-    return 1 / (255 * std), -mean / std
+    means, deviations = _mean_and_std(mean, std, device)
+    return 1 / (255 * deviations), -means / deviations
 
 
 def resized_size(height: int, width: int, short_side: int, pixel_aspect: float | Fraction = 1) -> tuple[int, int]:

@@ -14,7 +14,6 @@ import numpy as np
 
 from clip_assets.core.cores import available_cores
 from clip_assets.core.errors import VideoDamagedError
-from clip_assets.core.model.preprocess import PREPROCESSING
 from clip_assets.core.pictures.analysis import spread
 from clip_assets.core.pictures.kept import thumbnail
 from clip_assets.core.pipeline.staging import Staging, make_staging
@@ -75,7 +74,7 @@ class PipelineOptions:
     @property
     def parameters(self) -> dict[str, str]:
         """What features depend on here, as plain JSON values; batch size changes them by rounding alone."""
-        return {"decoder": self.decoder, "on_damage": self.on_damage, "preprocessing": PREPROCESSING}
+        return {"decoder": self.decoder, "on_damage": self.on_damage}
 
 
 @dataclass(frozen=True, eq=False)

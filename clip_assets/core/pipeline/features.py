@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clip_assets.core.model.devices import default_batch_size
-from clip_assets.core.model.preprocess import Preprocess
 from clip_assets.core.pipeline.allocator import keep_freed_memory
 from clip_assets.core.pipeline.decoding import (
     VIDEOS_AHEAD,
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from clip_assets.core.model.clip_model import ClipModel
+    from clip_assets.core.model.preprocess import Preprocess
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def extract_features(
             fails before. Both are called on the caller's thread.
     """
     keep_freed_memory()
-    preprocess = Preprocess(models[0].input_resolution)
+    preprocess = models[0].preprocess
     devices = [model.device for model in models]
     batch_size = options.batch_size or default_batch_size(devices, models[0].image_flops)
     with (

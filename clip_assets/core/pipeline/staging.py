@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from clip_assets.core.model.preprocess import centred, resized_size
+from clip_assets.core.model.preprocess import centred
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ class Staging(Protocol):
 def make_staging(preprocess: Preprocess, device: str, pixel_aspect: float | Fraction = 1) -> Staging:
     """For frames that ``device`` is to resize, whose pixels are shown ``pixel_aspect`` times as wide as high."""
     if device.startswith("cuda"):
-        return GpuStaging(preprocess.resolution, device, pixel_aspect)
+        return GpuStaging(preprocess, device, pixel_aspect)
     return CpuStaging(preprocess, pixel_aspect)
 
 
@@ -82,10 +82,10 @@ class GpuStaging:
     The arithmetic is `Preprocess`'s "fast" method in float32, since CUDA has no uint8 kernel: within one grey level.
     """
 
-    def __init__(self, resolution: int, device: str, pixel_aspect: float | Fraction = 1) -> None:
+    def __init__(self, preprocess: Preprocess, device: str, pixel_aspect: float | Fraction = 1) -> None:
         import torch
 
-        self._resolution = resolution
+        self._preprocess = preprocess
         self._pixel_aspect = pixel_aspect
         self._device = torch.device(device)
         self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
@@ -112,8 +112,8 @@ class GpuStaging:
         from torch.nn.functional import interpolate
 
         height, width, _ = frames[0].shape
-        size = resized_size(height, width, self._resolution, self._pixel_aspect)
-        inner_rows, inner_columns = (centred(length, self._resolution) for length in size)
+        size = self._preprocess.resized_size(height, width, self._pixel_aspect)
+        inner_rows, inner_columns = (centred(length, self._preprocess.resolution) for length in size)
         rows, columns = source_of(inner_rows, size[0], height), source_of(inner_columns, size[1], width)
         needed = [frame[rows, columns] for frame in frames]
         pinned = torch.empty((len(frames), *needed[0].shape), dtype=torch.uint8, pin_memory=self._stream is not None)
@@ -121,8 +121,9 @@ class GpuStaging:
         pictures = torch.zeros((len(frames), 3, height, width), device=self._device)
         pictures[:, :, rows, columns] = pinned.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
         # Rows first and by themselves, for pictures of bytes can't keep what goes beyond black and white in between.
+        mode = self._preprocess.interpolation
         for lengths in ((height, size[1]), size):
-            pictures = interpolate(pictures, size=lengths, mode="bicubic", antialias=True).round_().clamp_(0, 255)
+            pictures = interpolate(pictures, size=lengths, mode=mode, antialias=True).round_().clamp_(0, 255)
         return pictures[:, :, inner_rows, inner_columns].to(torch.uint8)
 
 
@@ -136,7 +137,7 @@ def _groups(frames: Sequence[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uin
 def source_of(part: slice, resized: int, length: int) -> slice:
     """The pixels, of ``length``, that a ``part`` depends on when they are resized to ``resized`` of them.
 
-    Bicubic, antialiased: two pixels to each side, as wide as the coarser grid's.
+    Bicubic, antialiased: two pixels to each side, as wide as the coarser grid's. Bilinear needs fewer.
     """
     scale = length / resized
     reach = 2 * max(scale, 1.0) + 1

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from clip_assets.core.model.clip_model import ClipModel
+    from clip_assets.core.model.score import Score
     from clip_assets.core.search.texts import TextCache
 
 MAX_PIXELS = 100_000_000
@@ -40,21 +41,21 @@ class QueryEncoder:
         self._loaded: ClipModel | None = None
         self._lock = threading.Lock()
 
-    def sentences(self, sentences: Sequence[str]) -> tuple[NDArray[np.float32], float]:
-        """Features of sentences, float32 (N, D), and what the model multiplies cosines by.
+    def sentences(self, sentences: Sequence[str]) -> tuple[NDArray[np.float32], Score]:
+        """Features of sentences, float32 (N, D), and the model's score.
 
         Raises:
             TextError: A sentence has more tokens than the model takes.
             ModelError: The model's weights can't be had.
         """
-        known, scale = self._texts.features(self.weights, sentences), self._texts.logit_scale(self.weights)
+        known, score = self._texts.features(self.weights, sentences), self._texts.score(self.weights)
         missing = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
-        if missing or scale is None:
+        if missing or score is None:
             new = dict(zip(missing, self.model().encode_texts(missing), strict=True))
-            scale = self.model().logit_scale
-            self._texts.put(self.weights, scale, new)
+            score = self.model().score
+            self._texts.put(self.weights, score, new)
             known |= new
-        return np.array([known[sentence] for sentence in sentences]), scale
+        return np.array([known[sentence] for sentence in sentences]), score
 
     def picture(self, picture: str | Path | bytes | Image) -> NDArray[np.float32]:
         """The feature of a picture, float32 (D,).
@@ -63,11 +64,9 @@ class QueryEncoder:
             QueryError: It can't be read, or is too large.
             ModelError: The model's weights can't be had.
         """
-        from clip_assets.core.model.preprocess import Preprocess
-
         pixels = read_picture(picture)
         model = self.model()
-        preprocess = Preprocess(model.input_resolution)
+        preprocess = model.preprocess
         batch = preprocess.normalise(preprocess.resize_crop(pixels[None]))
         feature: NDArray[np.float32] = model.encode_images(batch)[0].cpu().numpy()
         return feature

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clip_assets.core.matching import softmax
 from clip_assets.core.shots import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+    from clip_assets.core.model.score import Score
 
 SAME_MEANING = 0.95
 """Sentences whose features have a cosine of so much mean the same, and don't compete."""
@@ -32,21 +33,21 @@ class Likelihood:
 
 
 def likelihoods(
-    features: ArrayLike, sentence: ArrayLike, others: Sequence[str], other_features: ArrayLike, logit_scale: float
+    features: ArrayLike, sentence: ArrayLike, others: Sequence[str], other_features: ArrayLike, score: Score
 ) -> list[Likelihood]:
-    """The probability of a sentence for each frame: softmax over it and its competitors of scaled cosines.
+    """The probability of a sentence for each frame, beside its competitors, by the model's score.
 
     Args:
         features: float (T, D), the frames'.
         sentence: float (D,), the sentence's.
         others: N sentences; those that mean the same as the sentence don't compete.
         other_features: float (N, D), theirs.
-        logit_scale: The model's multiplier of cosines, after its ``exp()``.
+        score: The model's.
     """
     frames, asked, theirs = unit_rows(features), unit_rows(sentence), unit_rows(other_features)
     competing = np.flatnonzero(theirs @ asked < SAME_MEANING)
     texts = np.vstack([asked[None], theirs[competing]])
-    probabilities = softmax(logit_scale * (frames @ texts.T))
+    probabilities = score.probabilities(score.logits(frames @ texts.T))
     best = probabilities.argmax(axis=1)
     return [
         Likelihood(float(row[0]), "" if place == 0 else others[competing[place - 1]])

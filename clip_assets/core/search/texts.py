@@ -5,17 +5,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+
+from clip_assets.core.model.score import Score
 
 T = TypeVar("T")
 
 _KEPT = 20_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sentences (weights TEXT, sentence TEXT, feature BLOB, PRIMARY KEY (weights, sentence));
-CREATE TABLE IF NOT EXISTS scales (weights TEXT PRIMARY KEY, logit_scale REAL);
+CREATE TABLE IF NOT EXISTS scores (weights TEXT PRIMARY KEY, scale REAL, bias REAL, kind TEXT);
 """
 
 
@@ -38,18 +41,18 @@ class TextCache:
 
         return self._use(look) or {}
 
-    def logit_scale(self, weights: str) -> float | None:
-        """What the model multiplies cosines by; None where that isn't known."""
-        query = "SELECT logit_scale FROM scales WHERE weights = ?"
+    def score(self, weights: str) -> Score | None:
+        """The model's score; None where that isn't known."""
+        query = "SELECT scale, bias, kind FROM scores WHERE weights = ?"
         row = self._use(lambda database: database.execute(query, (weights,)).fetchone())
-        return float(row[0]) if row else None
+        return Score(*row) if row else None
 
-    def put(self, weights: str, logit_scale: float, features: Mapping[str, np.ndarray]) -> None:
+    def put(self, weights: str, score: Score, features: Mapping[str, np.ndarray]) -> None:
         """Remember sentences; of very many, the oldest are forgotten."""
         rows = [(weights, _storable(text), feature.astype(np.float32).tobytes()) for text, feature in features.items()]
 
         def remember(database: sqlite3.Connection) -> None:
-            database.execute("INSERT OR REPLACE INTO scales VALUES (?, ?)", (weights, logit_scale))
+            database.execute("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", (weights, *astuple(score)))
             database.executemany("INSERT OR REPLACE INTO sentences VALUES (?, ?, ?)", rows)
             database.execute("DELETE FROM sentences WHERE rowid <= (SELECT max(rowid) FROM sentences) - ?", (_KEPT,))
 

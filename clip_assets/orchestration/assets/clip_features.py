@@ -11,6 +11,7 @@ import numpy as np
 from clip_assets.core.errors import FramesOutdatedError, VideoChangedError
 from clip_assets.core.model.bf16_advice import Bf16Advice
 from clip_assets.core.model.clip_model import ClipModel
+from clip_assets.core.model.models import family_of
 from clip_assets.core.pictures.analysis import changes, sparkline
 from clip_assets.core.pictures.kept import KEPT_FRAMES, kept_sheet
 from clip_assets.core.pictures.results import MAX_CUTS, change_over_time, similarity_over_time
@@ -59,7 +60,7 @@ def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.As
     """The asset; decoder and handling of damage are the deployment's."""
 
     @dg.asset(
-        kinds={"openai", "pytorch", "numpy"},
+        kinds={family_of(settings.model_name).name, "pytorch", "numpy"},
         **catalogue_entry("clip_features", settings, partitions, INTRO, ARRAYS),
     )
     @every_video_s_fault()

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from clip_assets.core.errors import ClipAssetsError, OtherModelError
 from clip_assets.core.matching import match_texts, stretches, text_parameters
+from clip_assets.core.model.models import family_of
 from clip_assets.core.picture import Picture
 from clip_assets.core.pictures.analysis import sparkline, strongest
 from clip_assets.core.pictures.results import MAX_SENTENCES, best_frames, probabilities_over_time
@@ -56,7 +57,7 @@ def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.As
         )
 
     @dg.asset(
-        kinds={"openai", "pytorch", "numpy"},
+        kinds={family_of(settings.model_name).name, "pytorch", "numpy"},
         **catalogue_entry("text_match", settings, partitions, INTRO, ARRAYS),
     )
     @every_video_s_fault()
@@ -80,7 +81,7 @@ def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.As
                 began = time.perf_counter()
                 try:
                     features = clip_features[key]
-                    match = match_texts(features.clip, text_features, model.logit_scale, texts, features.timestamps_ms)
+                    match = match_texts(features.clip, text_features, model.score, texts, features.timestamps_ms)
                 except ClipAssetsError as error:
                     yield Failed(key, error)
                 else:

@@ -9,7 +9,8 @@ import torch
 
 from clip_assets.core.model import bf16_advice, kernels
 from clip_assets.core.model.bf16_advice import Bf16Advice
-from clip_assets.core.model.clip_model import ClipModel, load_model
+from clip_assets.core.model.clip_model import ClipModel
+from clip_assets.core.model.models import load_model
 from clip_assets_tests.making.checkpoints import random_resnet, random_vit
 
 
@@ -30,15 +31,15 @@ def lines(model: ClipModel, *, seconds: float = 30.0, of: int = 1000) -> list[st
 
 
 def test_a_long_run_is_told_once_how_much_faster_bf16_is(model, monkeypatch):
-    monkeypatch.setattr(bf16_advice, "bf16_gain", lambda network: 2.94)
+    monkeypatch.setattr(bf16_advice, "bf16_gain", lambda *of: 2.94)
     (line,) = lines(model)
     assert "bf16 is 2.9 times as fast" in line
-    monkeypatch.setattr(bf16_advice, "bf16_gain", lambda network: 1.1)
+    monkeypatch.setattr(bf16_advice, "bf16_gain", lambda *of: 1.1)
     assert lines(model) == []
 
 
 def test_nothing_is_measured_for_a_short_run_nor_in_another_precision_nor_on_a_gpu(model, monkeypatch):
-    monkeypatch.setattr(bf16_advice, "bf16_gain", lambda network: pytest.fail("measured"))
+    monkeypatch.setattr(bf16_advice, "bf16_gain", lambda *of: pytest.fail("measured"))
     assert lines(model, of=100) == []
     assert lines(model, seconds=5.0) == []
     assert lines(replace(model, precision="bf16")) == []
@@ -55,8 +56,8 @@ def test_bf16_is_measured_where_the_processor_has_it_and_only_there(model, monke
 
     monkeypatch.setattr(kernels, "times_as_fast", measured)
     monkeypatch.setattr(kernels, "capabilities", dict)
-    assert kernels.bf16_gain(model.network) == 1.0
+    assert kernels.bf16_gain(model.image_flops, model.typical_layer) == 1.0
     assert seen == []
     monkeypatch.setattr(kernels, "capabilities", lambda: {instructions: True})
-    assert kernels.bf16_gain(model.network) == 2.5
+    assert kernels.bf16_gain(model.image_flops, model.typical_layer) == 2.5
     assert seen == [(torch.bfloat16, torch.float32)]

@@ -59,7 +59,7 @@ def test_an_absent_device_is_an_error_that_lists_those_present(asked: list[int],
     ],
 )
 def test_auto_precision_is_half_on_gpus_alone(asked: str, on: tuple[str, ...], expected: str) -> None:
-    assert resolve_precision(asked, on) == expected
+    assert resolve_precision(asked, on, "fp16") == expected
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_the_precision_of_a_machine_with_a_gpu_is_told_without_torch_once_that_w
     monkeypatch.setattr(devices, "_machine", lambda: "two GPUs")
     resolve_devices("auto")
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert expected_precision("auto", asked) == expected
-    assert expected_precision("bf16", asked) == "bf16"
+    assert expected_precision("auto", asked, "fp16") == expected
+    assert expected_precision("bf16", asked, "fp16") == "bf16"
 
 
 def test_another_torch_driver_or_choice_of_devices_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,11 +121,11 @@ def test_another_torch_driver_or_choice_of_devices_is_asked_anew(monkeypatch: py
     monkeypatch.setattr(devices, "_may_have_gpu", lambda: True)
     monkeypatch.setitem(sys.modules, "torch", torch)
     torch.__spec__ = Mock(origin=__file__)
-    assert expected_precision("auto", "auto") == "fp16"
+    assert expected_precision("auto", "auto", "fp16") == "fp16"
     torch.cuda.is_available.return_value = False
-    assert expected_precision("auto", "auto") == "fp16"
+    assert expected_precision("auto", "auto", "fp16") == "fp16"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert expected_precision("auto", "auto") == "fp32"
+    assert expected_precision("auto", "auto", "fp16") == "fp32"
     monkeypatch.setattr(devices, "_may_have_gpu", lambda: False)
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert expected_precision("auto", "auto") == "fp32"
+    assert expected_precision("auto", "auto", "fp16") == "fp32"

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from clip_assets.core.model import kernels as kernels_module
-from clip_assets.core.model.kernels import Kernels, fastest_kernels, onednn_kernels, times_as_fast
+from clip_assets.core.model.kernels import Kernels, TypicalLayer, fastest_kernels, onednn_kernels, times_as_fast
+from clip_assets.core.model.openai.cpu_network import typical_layer
+from clip_assets.core.model.openai.flops import image_flops
 from clip_assets_tests.making.checkpoints import random_network
 
 SHAPES = {
@@ -24,8 +26,9 @@ SHAPES = {
 
 
 @pytest.fixture(scope="module", params=list(SHAPES))
-def network(request: pytest.FixtureRequest) -> torch.nn.Module:
-    return random_network(0, **SHAPES[request.param])
+def network(request: pytest.FixtureRequest) -> tuple[int, TypicalLayer]:
+    network = random_network(0, **SHAPES[request.param])
+    return image_flops(network), typical_layer(network)
 
 
 @pytest.fixture
@@ -47,28 +50,28 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[float]:
 def test_the_faster_is_taken_and_measured_once(network, measured, gain, name):
     measured.append(gain)
     threads = torch.get_num_threads()
-    assert [fastest_kernels(network).name for _ in range(2)] == [name, name]
+    assert [fastest_kernels(*network).name for _ in range(2)] == [name, name]
     assert torch.get_num_threads() == threads
 
 
 def test_nothing_is_computed_where_torch_is_known_to_be_as_fast(network, measured, monkeypatch):
     measured.append(1.0)
-    assert fastest_kernels(network).name == "torch"
+    assert fastest_kernels(*network).name == "torch"
     monkeypatch.setattr(kernels_module, "onednn_kernels", lambda: Kernels("oneDNN", pytest.fail, pytest.fail))
     monkeypatch.setattr(kernels_module, "torch_kernels", lambda: Kernels("torch", pytest.fail, pytest.fail))
-    assert fastest_kernels(network).name == "torch"
+    assert fastest_kernels(*network).name == "torch"
 
 
 def test_another_torch_is_measured_anew(network, measured, monkeypatch):
     measured.extend([2.0, 1.0])
-    assert fastest_kernels(network).name == "torch"
+    assert fastest_kernels(*network).name == "torch"
     monkeypatch.setattr(torch, "__version__", "0.0.0")
-    assert fastest_kernels(network).name == "oneDNN"
+    assert fastest_kernels(*network).name == "oneDNN"
 
 
 def test_a_small_network_is_not_measured(network, measured, monkeypatch):
     monkeypatch.setattr(kernels_module, "_LEAST_FLOPS", 10**9)
-    assert fastest_kernels(network).name == "torch"
+    assert fastest_kernels(*network).name == "torch"
 
 
 def without_operator(*_: object) -> torch.Tensor:
@@ -92,11 +95,11 @@ def test_an_operator_that_is_missing_or_gives_something_else_is_not_used(network
     """Not even where it was remembered to be faster."""
     with monkeypatch.context() as patched:
         patched.setattr(kernels_module, "onednn_kernels", lambda: broken)
-        assert fastest_kernels(network).name == "torch"
+        assert fastest_kernels(*network).name == "torch"
         measured.append(2.0)
-    assert fastest_kernels(network).name == "oneDNN"
+    assert fastest_kernels(*network).name == "oneDNN"
     monkeypatch.setattr(kernels_module, "onednn_kernels", lambda: broken)
-    assert fastest_kernels(network).name == "torch"
+    assert fastest_kernels(*network).name == "torch"
 
 
 def test_this_torch_has_the_operators():

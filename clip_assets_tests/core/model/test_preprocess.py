@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import clip
@@ -8,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from clip_assets.core.model.clip_model import load_model
-from clip_assets.core.model.preprocess import Preprocess, resized_size
+from clip_assets.core.model.models import load_model
+from clip_assets.core.model.openai.transform import transform
+from clip_assets.core.model.preprocess import resized_size
 from clip_assets_tests.making.checkpoints import random_vit
 from clip_assets_tests.making.photograph import photograph
 
@@ -50,7 +52,7 @@ def grey_levels_apart(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 @resolution
 @pytest.mark.parametrize(("height", "width"), SIZES + TALL)
 def test_reference_equals_clips_own_transform_bit_for_bit(height, width, resolution):
-    preprocess = Preprocess(resolution, "reference")
+    preprocess = transform(resolution, "reference")
     for frame in (photograph(height, width), noise(height, width)):
         ours = preprocess.normalise(preprocess.resize_crop(frame)[None])[0]
         assert torch.equal(ours, official(frame, resolution))
@@ -60,8 +62,8 @@ def test_reference_equals_clips_own_transform_bit_for_bit(height, width, resolut
 @pytest.mark.parametrize(("height", "width"), [pixels for pixels in SIZES if min(pixels) >= 240])
 def test_fast_is_within_one_grey_level_of_the_reference_on_frames_of_videos(height, width, resolution):
     frame = photograph(height, width)
-    fast = Preprocess(resolution).resize_crop(frame)
-    assert grey_levels_apart(fast, Preprocess(resolution, "reference").resize_crop(frame)).max() <= 1
+    fast = transform(resolution).resize_crop(frame)
+    assert grey_levels_apart(fast, transform(resolution, "reference").resize_crop(frame)).max() <= 1
 
 
 @resolution
@@ -69,8 +71,8 @@ def test_fast_is_within_one_grey_level_of_the_reference_on_frames_of_videos(heig
 @size
 def test_fast_is_two_grey_levels_off_in_rare_values_at_most(height, width, make, resolution):
     frame = make(height, width)
-    fast = Preprocess(resolution).resize_crop(frame)
-    apart = grey_levels_apart(fast, Preprocess(resolution, "reference").resize_crop(frame))
+    fast = transform(resolution).resize_crop(frame)
+    apart = grey_levels_apart(fast, transform(resolution, "reference").resize_crop(frame))
     assert apart.max() <= 2
     assert (apart > 1).float().mean() < 1e-3
 
@@ -79,7 +81,7 @@ def test_fast_is_two_grey_levels_off_in_rare_values_at_most(height, width, make,
 @pytest.mark.parametrize(("height", "width"), TALL)
 def test_fast_resizes_tall_pictures_as_pillow_did_before_13(height, width, resolution):
     frame = photograph(height, width)
-    fast = Preprocess(resolution).resize_crop(frame)
+    fast = transform(resolution).resize_crop(frame)
     assert grey_levels_apart(fast, horizontal_first(frame, resolution)).max() <= 1
 
 
@@ -94,7 +96,7 @@ def test_features_of_fast_and_reference_have_cosine_above_0_9999(model, make):
     frames = [make(height, width) for height, width in SIZES]
     features = []
     for method in ("fast", "reference"):
-        preprocess = Preprocess(model.input_resolution, method)
+        preprocess = replace(model.preprocess, method=method)
         batch = torch.stack([preprocess.resize_crop(frame) for frame in frames])
         features.append(model.encode_images(preprocess.normalise(batch)))
     assert torch.cosine_similarity(*features).min() >= 0.9999
@@ -104,7 +106,7 @@ def test_features_of_fast_and_reference_have_cosine_above_0_9999(model, make):
 @pytest.mark.parametrize(("height", "width"), [(50, 100), (224, 224), (100, 50)])
 def test_result_is_contiguous_and_shares_no_memory_with_the_frame(method, height, width):
     frame = photograph(height, width)
-    result = Preprocess(224, method).resize_crop(frame)
+    result = transform(224, method).resize_crop(frame)
     before = result.clone()
     frame[:] = 0
     assert (result.shape, result.dtype, result.is_contiguous()) == ((3, 224, 224), torch.uint8, True)
@@ -113,7 +115,7 @@ def test_result_is_contiguous_and_shares_no_memory_with_the_frame(method, height
 
 @pytest.mark.parametrize("method", ["fast", "reference"])
 def test_frames_together_give_the_result_of_each_alone(method):
-    preprocess = Preprocess(64, method)
+    preprocess = transform(64, method)
     frames = [photograph(90, 120, seed) for seed in range(3)]
     alone = torch.stack([preprocess.resize_crop(frame) for frame in frames])
     assert torch.equal(preprocess.resize_crop(np.stack(frames)), alone)
@@ -122,7 +124,7 @@ def test_frames_together_give_the_result_of_each_alone(method):
 @pytest.mark.parametrize("method", ["fast", "reference"])
 @pytest.mark.filterwarnings("error")
 def test_frames_in_unusual_memory_give_the_same_result(method):
-    preprocess = Preprocess(64, method)
+    preprocess = transform(64, method)
     frame = photograph(90, 120)
     expected = preprocess.resize_crop(frame)
     read_only = frame.copy()
@@ -140,14 +142,14 @@ def test_frames_in_unusual_memory_give_the_same_result(method):
 )  # fmt: skip
 def test_array_that_is_no_frame_is_refused(frame):
     with pytest.raises(ValueError, match="uint8"):
-        Preprocess(64).resize_crop(frame)
+        transform(64).resize_crop(frame)
 
 
 def test_normalise_casts_after_float32_arithmetic_and_keeps_the_batch():
     batch = torch.arange(256, dtype=torch.uint8).repeat(3, 1)[None, :, :, None]
     before = batch.clone()
-    exact = Preprocess(256).normalise(batch)
-    assert torch.equal(Preprocess(256).normalise(batch, dtype=torch.float16), exact.half())
+    exact = transform(256).normalise(batch)
+    assert torch.equal(transform(256).normalise(batch, dtype=torch.float16), exact.half())
     assert torch.equal(batch, before)
     assert exact[0, 0, 0].item() == pytest.approx(-0.48145466 / 0.26862954, abs=1e-6)
     assert exact[0, 2, 255].item() == pytest.approx((1 - 0.40821073) / 0.27577711, abs=1e-6)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.matching import match_texts
-from clip_assets.core.model.clip_model import load_model
+from clip_assets.core.model.models import load_model
 from clip_assets.core.picture import MAX_PICTURE_BYTES, Picture
 from clip_assets.core.pictures.kept import kept_frames, kept_sheet
 from clip_assets.core.pictures.plots import COLOURS, similarity_plot
@@ -166,7 +166,7 @@ def best_of_shapes(folder: Path, thumbnails: int) -> tuple[Picture, TextMatch, l
     (result,) = extract_features([job], [model], PipelineOptions(thumbnails=thumbnails))
     assert isinstance(result, Extracted)
     texts, found = ("a red circle", "a blue square", "a green triangle"), result.features
-    matched = match_texts(found.clip, model.encode_texts(texts), model.logit_scale, texts, found.timestamps_ms)
+    matched = match_texts(found.clip, model.encode_texts(texts), model.score, texts, found.timestamps_ms)
     sheet = kept_sheet(result.thumbnails)
     assert sheet is not None
     return best_frames(kept_frames(sheet), matched, found.indices), matched, list(result.thumbnails)

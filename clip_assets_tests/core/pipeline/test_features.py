@@ -18,8 +18,9 @@ import pytest
 import torch
 
 from clip_assets.core.errors import SamplingError, VideoDamagedError, VideoUnreadableError
-from clip_assets.core.model.clip_model import ClipModel, load_model
-from clip_assets.core.model.preprocess import Preprocess
+from clip_assets.core.model.clip_model import ClipModel
+from clip_assets.core.model.models import load_model
+from clip_assets.core.model.openai.transform import transform
 from clip_assets.core.pipeline import decoding
 from clip_assets.core.pipeline import features as pipeline
 from clip_assets.core.pipeline.decoding import VIDEOS_AHEAD, DecodingThreads, PipelineOptions, Prepared, VideoJob
@@ -75,7 +76,7 @@ def unplannable(key: str) -> VideoJob:
 @pytest.fixture(scope="module")
 def feature_of_frame(model: ClipModel, clip: Path) -> np.ndarray:
     """The feature of each frame of the clip, one by one, without the pipeline."""
-    preprocess = Preprocess(model.input_resolution)
+    preprocess = model.preprocess
     with decode(clip, np.arange(corpus.FRAMES)) as frames:
         pixels = [preprocess.resize_crop(frame.rgb) for frame in frames]
     return np.stack([model.encode_images(preprocess.normalise(picture[None]))[0].numpy() for picture in pixels])
@@ -385,7 +386,7 @@ def test_frames_are_sent_together_but_do_not_wait_long_for_each_other(
 ) -> None:
     monkeypatch.setattr(decoding, "SECONDS_PER_MESSAGE", seconds)
     options = PipelineOptions(videos_at_once=1)
-    with closing(DecodingThreads([job(clip)], Preprocess(64), ["cpu"], options, 1000)) as threads:
+    with closing(DecodingThreads([job(clip)], transform(64), ["cpu"], options, 1000)) as threads:
         messages = list(iter(threads.queue.get, None))
     assert [len(message) for message in messages if isinstance(message, Prepared)] == expected
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from clip_assets.core.model.preprocess import Preprocess, centred, resized_size
+from clip_assets.core.model.openai.transform import transform
+from clip_assets.core.model.preprocess import centred, resized_size
 from clip_assets.core.pipeline.staging import CpuStaging, GpuStaging, Staging, source_of
 from clip_assets_tests.making.photograph import photograph
 
@@ -22,14 +23,14 @@ def assert_equal_to_preprocess(staging: Staging, frames: list[np.ndarray], level
     for frame in frames:
         staging.add(frame)
     taken = staging.take()
-    expected = torch.stack([Preprocess(64).resize_crop(frame) for frame in frames])
+    expected = torch.stack([transform(64).resize_crop(frame) for frame in frames])
     assert (taken.dtype, taken.shape) == (torch.uint8, (len(frames), 3, 64, 64))
     assert (taken.cpu().int() - expected.int()).abs().max() <= levels
 
 
 @pytest.mark.parametrize("size", [(90, 120), (240, 320), (720, 1280)])
 def test_on_cpus_frames_are_resized_as_preprocess_does_and_taken_once(size: tuple[int, int]) -> None:
-    staging = CpuStaging(Preprocess(64))
+    staging = CpuStaging(transform(64))
     assert_equal_to_preprocess(staging, [photograph(*size, seed) for seed in range(7)], levels=0)
     assert_equal_to_preprocess(staging, [photograph(*size, 7)], levels=0)
 
@@ -37,7 +38,7 @@ def test_on_cpus_frames_are_resized_as_preprocess_does_and_taken_once(size: tupl
 @device
 @pytest.mark.parametrize("size", SIZES)
 def test_the_gpus_arithmetic_is_within_a_grey_level_of_the_cpus(device: str, size: tuple[int, int]) -> None:
-    staging = GpuStaging(64, device)
+    staging = GpuStaging(transform(64), device)
     assert_equal_to_preprocess(staging, [photograph(*size, seed) for seed in range(3)], levels=1)
     assert_equal_to_preprocess(staging, [photograph(*size, 3)], levels=1)
 
@@ -45,8 +46,11 @@ def test_the_gpus_arithmetic_is_within_a_grey_level_of_the_cpus(device: str, siz
 @device
 def test_pixels_that_arent_square_become_so_alike_on_cpus_and_gpus(device: str) -> None:
     frames = [photograph(288, 216, seed) for seed in range(3)]
-    expected = torch.stack([Preprocess(64).resize_crop(frame, Fraction(16, 9)) for frame in frames])
-    for staging, levels in ((CpuStaging(Preprocess(64), Fraction(16, 9)), 0), (GpuStaging(64, device, 16 / 9), 1)):
+    expected = torch.stack([transform(64).resize_crop(frame, Fraction(16, 9)) for frame in frames])
+    for staging, levels in (
+        (CpuStaging(transform(64), Fraction(16, 9)), 0),
+        (GpuStaging(transform(64), device, 16 / 9), 1),
+    ):
         for frame in frames:
             staging.add(frame)
         assert (staging.take().cpu().int() - expected.int()).abs().max() <= levels
@@ -56,12 +60,12 @@ CHANGING = [photograph(*size, seed) for seed, size in enumerate([(90, 120)] * 9 
 
 
 def test_frames_whose_size_changes_midway_keep_their_order() -> None:
-    assert_equal_to_preprocess(CpuStaging(Preprocess(64)), CHANGING, levels=0)
+    assert_equal_to_preprocess(CpuStaging(transform(64)), CHANGING, levels=0)
 
 
 @device
 def test_frames_whose_size_changes_midway_keep_their_order_on_gpus(device: str) -> None:
-    assert_equal_to_preprocess(GpuStaging(64, device), CHANGING, levels=1)
+    assert_equal_to_preprocess(GpuStaging(transform(64), device), CHANGING, levels=1)
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from clip_assets.core.errors import QueryError
+from clip_assets.core.model.score import Score
 from clip_assets.core.search.likelihood import likelihoods
 from clip_assets.core.search.queries import (
     Place,
@@ -94,25 +95,29 @@ def test_file_names_that_contain_all_words_are_named():
 
 def test_a_probability_is_against_sentences_of_another_meaning():
     alike = [0.99, (1 - 0.99**2) ** 0.5, 0.0]
-    (likely,) = likelihoods([[1.0, 0.0, 1.0]], [1.0, 0.0, 0.0], ["same", "other"], [alike, [0.0, 0.0, 2.0]], 10.0)
+    (likely,) = likelihoods(
+        [[1.0, 0.0, 1.0]], [1.0, 0.0, 0.0], ["same", "other"], [alike, [0.0, 0.0, 2.0]], Score(10.0)
+    )
     assert likely.probability == pytest.approx(0.5)
-    (unlikely,) = likelihoods([[0.1, 0.0, 1.0]], [1.0, 0.0, 0.0], ["same", "other"], [alike, [0.0, 0.0, 2.0]], 10.0)
+    (unlikely,) = likelihoods(
+        [[0.1, 0.0, 1.0]], [1.0, 0.0, 0.0], ["same", "other"], [alike, [0.0, 0.0, 2.0]], Score(10.0)
+    )
     assert unlikely.fits_better == "other"
     assert unlikely.probability < 0.01
-    assert likelihoods([[1.0, 0.0]], [1.0, 0.0], [], np.empty((0, 2)), 10.0)[0].probability == 1.0
+    assert likelihoods([[1.0, 0.0]], [1.0, 0.0], [], np.empty((0, 2)), Score(10.0))[0].probability == 1.0
 
 
 def test_sentences_are_remembered_by_weights_and_words(tmp_path):
     texts = TextCache(tmp_path / "new" / "texts.sqlite")
     assert texts.features("w", ["a"]) == {}
-    assert texts.logit_scale("w") is None
+    assert texts.score("w") is None
     feature = np.arange(4, dtype=np.float32)
-    texts.put("w", 50.0, {"a": feature, "\udcff'\n": feature + 1})
+    texts.put("w", Score(50.0), {"a": feature, "\udcff'\n": feature + 1})
     known = TextCache(tmp_path / "new" / "texts.sqlite").features("w", ["a", "\udcff'\n", "b"])
     np.testing.assert_array_equal(known["a"], feature)
     np.testing.assert_array_equal(known["\udcff'\n"], feature + 1)
     assert len(known) == 2
-    assert texts.logit_scale("w") == 50.0
+    assert texts.score("w") == Score(50.0)
     assert texts.features("other", ["a"]) == {}
 
 
@@ -121,12 +126,12 @@ def test_a_damaged_memory_of_sentences_is_begun_anew(tmp_path):
     path.write_bytes(b"no database" * 500)
     texts = TextCache(path)
     assert texts.features("w", ["a"]) == {}
-    texts.put("w", 1.0, {"a": np.ones(2, np.float32)})
+    texts.put("w", Score(1.0), {"a": np.ones(2, np.float32)})
     assert list(texts.features("w", ["a"])) == ["a"]
 
 
 def test_a_memory_that_can_not_be_written_costs_no_more_than_time(tmp_path):
     (tmp_path / "file").write_text("")
     texts = TextCache(tmp_path / "file" / "texts.sqlite")
-    texts.put("w", 1.0, {"a": np.ones(2, np.float32)})
+    texts.put("w", Score(1.0), {"a": np.ones(2, np.float32)})
     assert texts.features("w", ["a"]) == {}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from clip_assets.core.errors import DecoderRefusedError, VideoUnreadableError
-from clip_assets.core.model.preprocess import Preprocess
+from clip_assets.core.model.openai.transform import transform
 from clip_assets.core.pictures.sheets import thumbnails
 from clip_assets.core.video import decode, probe
 from clip_assets_tests.making import corpus, corpus_shown
@@ -43,9 +43,9 @@ def test_pixels_that_arent_square_are_shown_as_players_show_them(name: str, tmp_
     assert found.sample_aspect_ratio == aspect
     assert found.treatment == {"sample_aspect_ratio": f"{aspect.numerator}:{aspect.denominator}"}
     with decode(found, np.array([6])) as frames:
-        seen = Preprocess(32).resize_crop(next(frames).rgb, found.sample_aspect_ratio)
+        seen = transform(32).resize_crop(next(frames).rgb, found.sample_aspect_ratio)
     square = corpus.draw(6, round(96 * aspect), 64)
-    expected = Preprocess(32).resize_crop(square)
+    expected = transform(32).resize_crop(square)
     assert (seen.float() - expected.float()).abs().mean() < 8
     (small,) = thumbnails(found, np.array([6])).values()
     assert small.width / small.height == pytest.approx(96 * aspect / 64, rel=0.02)

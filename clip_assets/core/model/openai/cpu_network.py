@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from clip_assets.core.model.kernels import TypicalLayer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from torch.nn import Conv2d, Module
 
     from clip_assets.core.model.kernels import Kernels
+
+_SAMPLE_TOKENS = 128
+_SAMPLE_PICTURES = 2
 
 
 def compute_with(network: CLIP, kernels: Kernels) -> None:
@@ -33,6 +38,17 @@ def compute_with(network: CLIP, kernels: Kernels) -> None:
             computed += [(module, _convolution) for module in visual.modules() if isinstance(module, Conv2d)]
     for module, compute in computed:
         vars(module)["forward"] = partial(compute, module, kernels)
+
+
+def typical_layer(network: CLIP) -> TypicalLayer:
+    """A product of a ViT, or a 1x1 convolution of a ResNet."""
+    visual = network.visual
+    if hasattr(visual, "transformer"):
+        layer = visual.transformer.resblocks[0].attn.out_proj
+        return TypicalLayer(layer, (_SAMPLE_TOKENS, layer.in_features))
+    layer = visual.layer2[0].conv3
+    side = visual.input_resolution // 8
+    return TypicalLayer(layer, (_SAMPLE_PICTURES, layer.in_channels, side, side))
 
 
 def _convolution(convolution: Conv2d, kernels: Kernels, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """OpenAI's network and tokenizer, without what else ``import clip`` brings.
 
 The package itself imports torchvision, and that torch's compiler: two seconds of every process, for a transform of
-pictures that `core.preprocess` replaces.
+pictures that `core.model.preprocess` replaces.
 """
 
 from __future__ import annotations

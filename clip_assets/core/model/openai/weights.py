@@ -51,10 +51,8 @@ def find_weights(name: str, *, checkpoint: Path | None = None, folder: Path) -> 
         folder: Where OpenAI's weights are, or are downloaded to.
 
     Raises:
-        ModelError: Unknown name, a checkpoint beside a name that has its own weights, no such file, failed download.
+        ModelError: A checkpoint beside a name that has its own weights, no such file, failed download.
     """
-    if name not in MODEL_NAMES:
-        raise ModelError(f"There is no model {name!r}. Available: {', '.join(MODEL_NAMES)}.")
     if checkpoint is not None and name != "custom":
         raise ModelError(
             f"Model {name!r} has weights of its own, but checkpoint {checkpoint} was given too. "
@@ -73,7 +71,7 @@ def find_weights(name: str, *, checkpoint: Path | None = None, folder: Path) -> 
     return path
 
 
-def weights_are_here(name: str, *, folder: Path) -> bool:
+def file_is_here(name: str, folder: Path) -> bool:
     """Whether loading model ``name`` downloads nothing; ``folder`` is where OpenAI's weights are."""
     return name not in OPENAI_URLS or _path_of(OPENAI_URLS[name], folder).exists()
 
@@ -82,7 +80,7 @@ def model_sha256(name: str, checkpoint: Path | None = None) -> str:
     """SHA-256 of a model's weights; of OpenAI's it is known without the file.
 
     Raises:
-        ModelError: Unknown name, or a file that isn't there.
+        ModelError: The file isn't there.
     """
     if name in OPENAI_URLS:
         return OPENAI_URLS[name].split("/")[-2]

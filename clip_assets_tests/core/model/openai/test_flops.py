@@ -7,7 +7,7 @@ import torch
 from clip.model import CLIP
 from torch.utils.flop_counter import FlopCounterMode
 
-from clip_assets.core.model.clip_model import load_model
+from clip_assets.core.model.models import load_model
 from clip_assets.core.model.openai.flops import image_flops
 from clip_assets_tests.making.checkpoints import random_resnet
 

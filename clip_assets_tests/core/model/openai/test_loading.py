@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import clip
 import numpy as np
@@ -11,9 +12,8 @@ import torch
 from PIL import Image
 
 from clip_assets.core.errors import ModelError, TextError
-from clip_assets.core.model import clip_model as model_module
-from clip_assets.core.model.clip_model import load_model
-from clip_assets.core.model.preprocess import Preprocess
+from clip_assets.core.model.models import load_model
+from clip_assets.core.model.openai import loading
 from clip_assets_tests.making.checkpoints import random_network, random_resnet, random_vit
 
 TEXTS = ["a dog", "", "a photo of a man lifting weights", "Ein Hund läuft! 123", "a " * 75]
@@ -43,7 +43,7 @@ def pictures():
 
 
 def our_images(model, method="reference"):
-    preprocess = Preprocess(model.input_resolution, method)
+    preprocess = replace(model.preprocess, method=method)
     return model.encode_images(preprocess.normalise(torch.stack([preprocess.resize_crop(f) for f in pictures()])))
 
 
@@ -72,7 +72,7 @@ def test_text_features_and_logit_scale_agree_with_clips_own_code(tmp_path, write
     features = model.encode_texts(TEXTS)
     assert (features.dtype, features.shape) == (np.float32, (len(TEXTS), model.embed_dim))
     np.testing.assert_allclose(features, expected, rtol=0, atol=1e-4)
-    assert model.logit_scale == pytest.approx(scale, rel=1e-6)
+    assert model.score.scale == pytest.approx(scale, rel=1e-6)
 
 
 def test_many_texts_give_the_features_of_each_alone(tmp_path):
@@ -96,7 +96,7 @@ def test_identity_and_sizes_are_the_files(tmp_path):
     model = load(path)
     assert model.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (model.name, model.device, model.precision) == ("custom", "cpu", "fp32")
-    assert (model.embed_dim, model.input_resolution) == (48, 64)
+    assert (model.embed_dim, model.preprocess.resolution) == (48, 64)
 
 
 def test_fp32_weights_are_not_rounded_to_fp16(tmp_path):
@@ -127,7 +127,7 @@ def test_half_precision_stays_close_to_fp32(tmp_path, write, precision, cosine):
     assert torch.cosine_similarity(images, our_images(full)).min() >= cosine
     texts = [torch.from_numpy(model.encode_texts(TEXTS)) for model in (full, half)]
     assert torch.cosine_similarity(*texts).min() >= cosine
-    assert half.logit_scale == full.logit_scale
+    assert half.score == full.score
 
 
 @KINDS
@@ -157,14 +157,14 @@ def test_file_that_is_overwritten_later_does_not_reach_the_loaded_model(tmp_path
 
 def test_file_that_is_replaced_while_it_is_read_is_an_error(tmp_path, monkeypatch):
     path = random_vit(tmp_path / "x.pth")
-    read = model_module.read_state_dict
+    read = loading.read_state_dict
 
     def read_and_replace(path):
         state = {key: value.clone() for key, value in read(path).items()}
         path.write_bytes(b"another")
         return state
 
-    monkeypatch.setattr(model_module, "read_state_dict", read_and_replace)
+    monkeypatch.setattr(loading, "read_state_dict", read_and_replace)
     with pytest.raises(ModelError, match="replaced while"):
         load(path)
 
@@ -209,6 +209,6 @@ def test_unknown_precision_lists_the_known_ones(tmp_path):
 
 
 def test_importing_the_module_imports_no_torch():
-    modules = "clip_assets.core.model.clip_model, clip_assets.core.model.preprocess"
+    modules = "clip_assets.core.model.openai.loading, clip_assets.core.model.preprocess"
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,45 @@
+"""What differs between kinds of CLIP, behind one face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clip_assets.core.model.clip_model import ClipModel, Precision
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models that are had, loaded and asked alike. What is said here is known before a model is loaded.
+
+    A loaded `ClipModel` says the rest: its preprocessing, its tokenizer with the length that it takes, its score.
+
+    Attributes:
+        name: In lower case, as the UI shows it.
+        model_names: Those to offer.
+        knows: Whether a name is one of its models; a family may know more than it offers, such as paths.
+        takes_checkpoint: Whether a model's weights are a file that the user names.
+        sha256: The identity of a model, given its name and checkpoint: a digest of all that its features depend on,
+            64 hexadecimal digits. Raises ModelError where a file isn't there.
+        is_here: Whether loading a model downloads nothing, given its name and the folder of weights.
+        load: A model on its device, given its name, its checkpoint, the folder of weights, the device and the
+            precision. Raises ModelError for what can't be had, isn't CLIP's, or isn't to be computed so.
+        preprocessing: Names in data versions how pictures are prepared; another name for every change of pixels.
+        gpu_precision: What its models compute in on GPUs where nobody said it.
+        language_note: What to tell who asks in other languages than the models read; empty where they read any.
+    """
+
+    name: str
+    model_names: tuple[str, ...]
+    knows: Callable[[str], bool]
+    takes_checkpoint: Callable[[str], bool]
+    sha256: Callable[[str, Path | None], str]
+    is_here: Callable[[str, Path], bool]
+    load: Callable[[str, Path | None, Path, str, Precision], ClipModel]
+    preprocessing: str
+    gpu_precision: Precision
+    language_note: str
