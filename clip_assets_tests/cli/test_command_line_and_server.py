@@ -73,8 +73,7 @@ def test_dagster_materializes_a_registered_video_from_the_command_line(environme
     assert np.load(folder / "clip.npy").shape == (corpus.FRAMES, 48)
     status = run(environment, "clip_assets.cli", "status")
     assert status.returncode == 0, status.stderr
-    (line,) = [line for line in status.stdout.splitlines() if "good one.mp4" in line]
-    assert [cell.strip() for cell in line.split("│")[2:4]] == ["done", str(corpus.FRAMES)]
+    assert status.stdout.splitlines()[0].endswith(": 1 missing, 1 done")
 
 
 def test_a_broken_video_fails_on_the_command_line_with_its_reason(environment: dict[str, str]) -> None:

@@ -350,7 +350,7 @@ def test_a_name_too_long_for_its_results_and_a_pipe_fail_at_once_and_others_go_o
     assert "1 bytes too long" in outcome.err
     assert "256 bytes, and a file's name may have 255" in outcome.err
     assert "at most 237 bytes before its ending" in outcome.err
-    assert "pipe.mp4 can't be read: it is a named pipe, not a file" in outcome.err
+    assert "failed: pipe.mp4: can't be read: it is a named pipe, not a file" in outcome.err
 
 
 def test_a_video_of_another_ending_is_taken_where_it_is_named(extract: Extract, workdir: Path) -> None:
