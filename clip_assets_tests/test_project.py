@@ -54,7 +54,7 @@ def test_a_new_project_has_the_settings_that_were_given_and_the_others_as_commen
     assert yaml.safe_load((project / "workspace.yaml").read_text())["load_from"]
     assert [path.name for path in films.iterdir()] == ["it's #1.mp4"]
     assert "1 videos in my films" in (told := capsys.readouterr().out)
-    assert "cd project && clip-assets add" in told
+    assert "cd project && clip-assets run" in told
 
 
 def test_init_writes_over_nothing(tmp_path: Path, films: Path) -> None:

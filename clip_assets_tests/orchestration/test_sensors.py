@@ -22,7 +22,7 @@ from clip_assets.core.library.folder import Folder
 from clip_assets.core.store.store import TRASH, Store
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
-from clip_assets.orchestration.instance import all_keys, register
+from clip_assets.orchestration.instance import all_keys, keys_at, register
 from clip_assets.orchestration.library_tick import REQUESTS_PER_TICK, Cursor, Decision, Look
 from clip_assets.orchestration.partitions import materialized_version, version_events
 from clip_assets.results.assets import PER_VIDEO
@@ -412,7 +412,7 @@ def test_a_video_of_another_ending_that_was_added_by_name_is_kept_and_other_file
     platform.add("take.001")
     for name, reason in [("notes.txt", "it is a text"), ("gone.mp4", "No such file"), ("take.00", "No such file")]:
         with pytest.raises(ClipAssetsError, match=rf"{name}: {reason}"):
-            platform.add(name)
+            list(keys_at(platform.settings.source, platform.videos / name))
     register(platform.instance, platform.settings.source, all_keys(platform.settings.source))
     assert "4 files left out for their ending: .txt 2, " in caplog.text
     sensor = build_definitions(platform.settings).get_repository_def().get_sensor_def("video_library")
