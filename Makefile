@@ -52,7 +52,7 @@ format: $(VENV)/.installed-lint  ## put the code into its one format
 	$(BIN)/python -m ruff format .
 
 clean:  ## remove the environment, the Dagster instance and caches; videos/ and output/ stay
-	rm -rf $(VENV) .dagster_home build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .dagster_home build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 # Its last line is the stamp: an environment that was left half-made is made again.
 $(VENV)/.made:
