@@ -34,8 +34,9 @@ def run(arguments: Namespace) -> int:
     settings = load_settings()
     results = arguments.results or settings.removed
     with open_instance() as instance:
-        keys = chosen_keys(settings, arguments.named, registered(instance), gone=arguments.gone)
-        held = held_keys(instance, registered(instance)).intersection(keys)
+        order = registered(instance)
+        keys = chosen_keys(settings, arguments.named, order, gone=arguments.gone)
+        held = held_keys(instance, order).intersection(keys)
         free = [key for key in keys if key not in held]
         for key in forget(instance, Store(settings.output), free, results):
             sys.stdout.write(f"removed {key}\n")

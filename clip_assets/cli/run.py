@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 
 from clip_assets.cli.run_report import Report, plan_in_words, plan_lines
 from clip_assets.core.model.devices import resolve_devices
@@ -79,8 +78,8 @@ def _execute(execution: Execution, plan: Plan, report: Report, stop: threading.E
         except BaseException as error:  # noqa: BLE001 - raised in the main thread
             failure.append(error)
 
-    worker = threading.Thread(target=copy_context().run, args=(work,), daemon=True)
-    with report.bar(), _interrupts(stop, report.note):
+    worker = threading.Thread(target=work, daemon=True)
+    with report.bar, _interrupts(stop, report.note):
         worker.start()
         while worker.is_alive():
             worker.join(0.2)

@@ -5,7 +5,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -64,6 +63,7 @@ class Report(Listener):
         plan: What was to be done.
         as_json: Whether to say it for a program.
         counts: Number of videos by what became of them: ``done``, ``failed``, ``held`` by another run.
+        bar: Shown while it is entered, to whoever looks.
     """
 
     def __init__(self, plan: Plan, *, as_json: bool) -> None:
@@ -74,22 +74,16 @@ class Report(Listener):
         self._waited_for: list[str] = []
         self._frames = 0
         self._began = time.monotonic()
-        self._bar = ProgressBar(len(plan.tasks))
-
-    @contextmanager
-    def bar(self) -> Iterator[None]:
-        """Show a bar meanwhile, to whoever looks."""
-        with self._bar:
-            yield
+        self.bar = ProgressBar(len(plan.tasks))
 
     def will_encode(self, videos: int, frames: int) -> None:
         """Tell the bar."""
-        self._bar.looked_at(frames, videos)
+        self.bar.looked_at(frames, videos)
 
     def encoded(self, frames: int) -> None:
         """Tell the bar."""
         self._frames += frames
-        self._bar.encoded(frames)
+        self.bar.encoded(frames)
 
     def done(self, key: str, frames: int | None) -> None:
         """A line, but not for a person, who has the bar."""
@@ -114,7 +108,7 @@ class Report(Listener):
 
     def note(self, line: str) -> None:
         """A line on standard error that isn't the result of one video."""
-        with self._bar.paused():
+        with self.bar.paused():
             sys.stderr.write(f"{line}\n")
 
     def summary(self) -> None:
@@ -138,11 +132,11 @@ class Report(Listener):
 
     def _came_of_it(self, state: str, fields: Mapping[str, Any], line: str) -> None:
         self.counts[state] += 1
-        with self._bar.paused():
+        with self.bar.paused():
             if said := _json(**fields) if self.as_json else line:
                 sys.stdout.write(f"{said}\n")
                 sys.stdout.flush()
-        self._bar.video_done(failed=state == "failed")
+        self.bar.video_done(failed=state == "failed")
 
 
 def _json(**fields: Any) -> str:

@@ -13,9 +13,9 @@ from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.errors import ClipAssetsError, VideoUnreadableError
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failures import is_every_video_s_fault, reason
-from clip_assets.orchestration.instance import held_keys
+from clip_assets.orchestration.instance import held_keys, report_version
 from clip_assets.orchestration.jobs import extract_clip_features
-from clip_assets.orchestration.partitions import materialized_version, scattered_tags, version_events
+from clip_assets.orchestration.partitions import materialized_version, scattered_tags
 from clip_assets.orchestration.run_plan import Task, is_being_written, lacking
 from clip_assets.orchestration.run_progress import Follower, followed_by
 from clip_assets.results.states import video_states
@@ -189,8 +189,7 @@ class Execution(Follower):
             except VideoUnreadableError:  # which the run will say
                 continue
             if materialized_version(self.instance, key) != version:
-                for event in version_events(key, version):
-                    self.instance.report_runless_asset_event(event)
+                report_version(self.instance, key, version)
 
     def _left(self, tasks: Sequence[Task], result: dg.ExecuteInProcessResult) -> list[Task]:
         """What is left to do after a run for the videos of which it doesn't say that they failed.

@@ -120,9 +120,14 @@ def register(instance: dg.DagsterInstance, source: VideoSource, keys: Sequence[s
     known = instance.get_materialized_partitions(dg.AssetKey("video")).intersection(registered(instance))
     for key in set(keys) - known:
         with suppress(VideoUnreadableError):  # which its run will say
-            for event in version_events(key, source.fingerprint(key)):
-                instance.report_runless_asset_event(event)
+            report_version(instance, key, source.fingerprint(key))
     instance.add_dynamic_partitions(str(videos_partitions.name), keys)
+
+
+def report_version(instance: dg.DagsterInstance, key: str, fingerprint: str) -> None:
+    """Tell Dagster the data version of a video."""
+    for event in version_events(key, fingerprint):
+        instance.report_runless_asset_event(event)
 
 
 def forget(instance: dg.DagsterInstance, store: Store, keys: Sequence[str], results: str) -> Iterator[str]:

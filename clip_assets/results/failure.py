@@ -13,7 +13,7 @@ class Attempt:
 
     Attributes:
         asset: The step's.
-        settings: Digest of the deployment's settings, see `parameters.attempt_digests`.
+        settings: Digest of the deployment's settings, see `versions.attempt_digests`.
         signatures: Of the files of the videos that it reads, by partition key.
     """
 
@@ -40,7 +40,7 @@ class Failure:
         """Whether the video would fail again for all that is known.
 
         Args:
-            settings: Digests of the settings, see `parameters.attempt_digests`.
+            settings: Digests of the settings, see `versions.attempt_digests`.
             signature: Of its file, as it is by now.
         """
         tried = self.attempt

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +72,7 @@ class ShotCache:
 
     def known(self, directories: Iterable[str] | None = None) -> dict[str, KnownResult]:
         """Results by directory: all, or those of these directories that are known."""
-        query = f"SELECT {', '.join(KnownResult.__slots__)} FROM videos"
+        query = f"SELECT {', '.join(field.name for field in fields(KnownResult))} FROM videos"
         with self._reading() as database:
             if directories is None:
                 rows = database.execute(query).fetchall()

@@ -13,21 +13,17 @@ State = Literal["searched", "stale", "removed", "unreadable"]
 ``unreadable``: the stored result can't be read."""
 
 
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """A video as it is put into the cache.
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """A stored result of the features.
 
     Attributes:
-        directory: Where its result is, below the asset's directory.
-        identity: Of its result, see `Store.identity`.
+        directory: Where it is, below the asset's directory.
+        identity: See `Store.identity`.
         key: Its partition key.
         model: The model's name.
         weights: The weights' SHA-256.
-        source: The fingerprint of the video that the result is of.
-        stat: The video's file when that was taken, if known.
-        rows: Number of its features.
-        duration_ms: Where it ends.
-        shots: None where they can't be had.
+        source: The fingerprint of the video that it is of.
     """
 
     directory: str
@@ -36,6 +32,19 @@ class Entry:
     model: str
     weights: str
     source: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry(_Result):
+    """A video as it is put into the cache.
+
+    Attributes:
+        stat: The video's file when its fingerprint was taken, if known.
+        rows: Number of its features.
+        duration_ms: Where it ends.
+        shots: None where they can't be had.
+    """
+
     stat: SourceStat | None
     rows: int = 0
     duration_ms: float = 0.0
@@ -43,8 +52,8 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownResult:
-    """What the cache knows of a stored result, its shots aside; see `Entry`.
+class KnownResult(_Result):
+    """What the cache knows of a result, its shots aside.
 
     Attributes:
         size: Bytes of the video's file when ``state`` was found out; None before.
@@ -52,12 +61,6 @@ class KnownResult:
         state: What was found out.
     """
 
-    directory: str
-    identity: str
-    key: str
-    model: str
-    weights: str
-    source: str
     size: int | None
     mtime_ns: int | None
     state: State
