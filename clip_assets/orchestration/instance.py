@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
+from filelock import FileLock
 
 from clip_assets.core.errors import LibraryError, VideoUnreadableError
 from clip_assets.core.library.folder import Folder
@@ -35,13 +36,13 @@ UNFINISHED = [
 
 
 def open_instance() -> dg.DagsterInstance:
-    """The instance that ``DAGSTER_HOME`` names.
+    """The instance that ``DAGSTER_HOME`` names, opened by one process after another: the first makes its databases.
 
     Raises:
         SettingsError: As `instance_folder`.
     """
-    instance_folder()
-    return quiet_instance()
+    with FileLock(instance_folder() / ".clip_assets_opening.lock"):
+        return quiet_instance()
 
 
 def registered(instance: dg.DagsterInstance) -> Sequence[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +25,7 @@ from clip_assets.orchestration.run_liveness import signs_folder
 from clip_assets.orchestration.run_plan import Asked, Plan, make_plan
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.checkpoints import random_vit
-from clip_assets_tests.making.platform import ASSETS, Platform, make_platform, platform_of_single_frames
+from clip_assets_tests.making.platform import ASSETS, Platform, platform_of_single_frames
 
 KEYS = [f"{number}.mp4" for number in range(6)]
 
@@ -155,26 +156,6 @@ def _job(platform: Platform) -> dg.JobDefinition:
     return build_definitions(platform.settings).resolve_job_def("extract_clip_features")
 
 
-def test_two_at_once_compute_each_video_once(tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    logs = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    with dg.instance_for_test(temp_dir=str(tmp_path / "home"), overrides={"compute_logs": logs}) as instance:
-        platform = make_platform(tmp_path, instance)
-        platform.change(pictures="off", videos_per_run=2, settle_seconds=0)
-        for key in KEYS:
-            corpus.single_frame(platform.videos / key)
-        platform.add(*KEYS)
-        plan, told = _plan(platform), [Told(), Told()]
-        threads = [threading.Thread(target=_execute, args=(platform, plan, each)) for each in told]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        for asset in ASSETS:
-            assert sorted(_materialized(platform, asset)) == KEYS
-    assert {key for each in told for key, state in each.became.items() if state == "done"} == set(KEYS)
-
-
 def test_a_stop_ends_after_the_present_video_and_what_is_stored_is_recorded(platform: Platform) -> None:
     platform.change(videos_per_run=6, batch_size=1)
     told = _execute(platform, _plan(platform), Told(stop_after=1))
@@ -265,6 +246,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(made)
     monkeypatch.setenv("DAGSTER_HOME", "")
     return made
+
+
+def test_two_at_once_compute_each_video_once(project: Path) -> None:
+    """Each in a process of its own, as Dagster's logging wants it."""
+    for key in KEYS:
+        corpus.single_frame(project.parent / "films" / key)
+    with (project / ".env").open("a") as env:
+        env.write("CLIP_ASSETS_VIDEOS_PER_RUN=2\nCLIP_ASSETS_PICTURES=off\n")
+    command = [sys.executable, "-m", "clip_assets.cli", "run", "--json", *KEYS]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [json.loads(line) for one in both for line in one.communicate(timeout=110)[0].splitlines()]
+    assert [one.returncode for one in both] == [0, 0]
+    assert {line["video"] for line in told if line["state"] == "done"} == set(KEYS)
+    with dg.DagsterInstance.from_config(str(project / ".dagster_home")) as instance:
+        for asset in ASSETS:
+            records = instance.fetch_materializations(dg.AssetKey(asset), limit=1000).records
+            assert sorted(str(record.partition_key) for record in records) == KEYS
 
 
 def test_the_command_says_what_becomes_of_each_video(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
