@@ -34,6 +34,16 @@ def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """The environment as it was before a test, once it ended: commands called in it put a ``.env`` into it."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def reference_folder() -> Path:
     """Folder with published results of a real video, named by CLIP_ASSETS_TEST_REFERENCE."""

@@ -26,7 +26,7 @@ from clip_assets.settings import Settings, variable_name
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("CLIP_ASSETS_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("DAGSTER_HOME", "")  # so that what a command sets is undone
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.chdir(tmp_path)
 
 

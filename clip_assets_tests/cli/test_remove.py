@@ -24,11 +24,8 @@ KEYS = ["-x.mp4", "a b.mp4", "a b/1.mp4", "a b/2.mp4", "other.mp4"]
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose videos are registered, with something stored of the first."""
-    for name in [name for name in os.environ if name.startswith("CLIP_ASSETS_")]:
+    for name in [name for name in os.environ if name.startswith(("CLIP_ASSETS_", "DAGSTER_HOME"))]:
         monkeypatch.delenv(name)
-    for name in ("VIDEOS", "MODEL_NAME"):
-        monkeypatch.setenv(f"CLIP_ASSETS_{name}", "")  # so that what a command sets is undone
-    monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.chdir(tmp_path)
     for key in KEYS:
         (tmp_path / "films" / key).parent.mkdir(parents=True, exist_ok=True)

@@ -244,7 +244,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         checkpoint = random_vit(tmp_path / "vit.pth")
         env.write(f"CLIP_ASSETS_MODEL_NAME=custom\nCLIP_ASSETS_CHECKPOINT={checkpoint}\nCLIP_ASSETS_SETTLE_SECONDS=0\n")
     monkeypatch.chdir(made)
-    monkeypatch.setenv("DAGSTER_HOME", "")
     return made
 
 
