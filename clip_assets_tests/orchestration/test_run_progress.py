@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
 from clip_assets.orchestration.run_progress import Progress
+from clip_assets.project import INSTANCE_SETTINGS
 
 
 class Clock:
@@ -42,3 +49,19 @@ def test_short_work_says_nothing() -> None:
     progress.add_frames(10)
     progress.add_video()
     assert lines == []
+
+
+def test_a_run_tells_the_terminal_how_far_it_is_and_the_ui_its_events(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    @dg.asset
+    def numbers() -> None:
+        dg.get_dagster_logger().info("1 of 2 videos")
+
+    shutil.copy(INSTANCE_SETTINGS, tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        run = dg.materialize([numbers], instance=instance)
+        events = {entry.dagster_event_type for entry in instance.all_logs(run.run_id) if entry.dagster_event_type}
+    assert {dg.DagsterEventType.STEP_START, dg.DagsterEventType.ASSET_MATERIALIZATION} < events
+    (line,) = [line for line in "".join(capfd.readouterr()).splitlines() if " - dagster - " in line]
+    assert line.endswith("1 of 2 videos")
