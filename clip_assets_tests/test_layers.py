@@ -18,6 +18,7 @@ PLANTED = {
     "core.video": ["dagster", "dotenv", "clip_assets.settings", "clip_assets.demo", "clip_assets.core.pipeline"],
     "core.library": ["clip_assets.core.model"],
     "core.search": ["clip_assets.results"],
+    "core.export": ["clip_assets.asking", "clip_assets.core.search"],
     "demo": ["clip_assets.results"],
     "results": ["dagster", "clip_assets.orchestration", "clip_assets.asking.library"],
     "extract": ["dagster", "clip_assets.orchestration", "clip_assets.browse", "clip_assets.cli"],

@@ -92,6 +92,14 @@ class DeviceError(ClipAssetsError):
     """A device was asked for that this machine doesn't have."""
 
 
+class ExportError(ClipAssetsError):
+    """Results can't be exported as asked: there are none, a library is missing, or a number doesn't fit."""
+
+
+class ExportFolderError(ExportError):
+    """The folder to export to holds something else, or another export is being written to it."""
+
+
 class StoreError(ClipAssetsError):
     """Base of what can go wrong with stored results."""
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from mmap import mmap
 from typing import Any
 
 from clip_assets.core.errors import ResultCorruptError, ResultUnwritableError, SettingsError, StoreError
@@ -16,7 +17,7 @@ TRASH = "trash"
 """The folder of what was moved away, which no asset may be called."""
 
 
-def sha256(data: bytes) -> str:
+def sha256(data: bytes | mmap) -> str:
     """Of a file's bytes, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 

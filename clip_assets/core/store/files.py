@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import takewhile
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,6 +38,7 @@ _IDENTIFYING = (
 )
 
 _ABANDONED_SECONDS = 3600.0
+_MAPPED_BYTES = 1 << 20
 _LOCK_ATTEMPTS = 100
 
 
@@ -45,6 +47,10 @@ class Files(Protocol):
 
     def read(self, path: str) -> bytes:
         """The bytes of a file."""
+        ...
+
+    def mapped(self, path: str) -> bytes | mmap:
+        """The bytes of a file, which need not be in memory where the file is large; it stays what it is meanwhile."""
         ...
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -89,6 +95,13 @@ class LocalFiles:
     def read(self, path: str) -> bytes:
         """The bytes of a file."""
         return Path(path).read_bytes()
+
+    def mapped(self, path: str) -> bytes | mmap:
+        """The bytes of a file: mapped from 1 MiB on, for each map holds a file descriptor."""
+        with Path(path).open("rb") as file:
+            if os.fstat(file.fileno()).st_size < _MAPPED_BYTES:
+                return file.read()
+            return mmap(file.fileno(), 0, access=ACCESS_READ)
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of a file from each start to before each end."""
@@ -162,6 +175,10 @@ class RemoteFiles:
         """The bytes of a file."""
         data: bytes = self._filesystem.cat_file(path)
         return data
+
+    def mapped(self, path: str) -> bytes | mmap:
+        """The bytes of a file."""
+        return self.read(path)
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of a file from each start to before each end."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from clip_assets.core.errors import (
 )
 from clip_assets.core.picture import Picture
 from clip_assets.core.records import SourceStat
+from clip_assets.core.store.arrays import some_rows, whole_arrays
 from clip_assets.core.store.checks import TRASH, checked_asset, damaged, plain_json, reported, sha256
 from clip_assets.core.store.files import Files, LocalFiles, RemoteFiles
 from clip_assets.core.store.formats import decode_fields, encode_record
@@ -268,33 +268,21 @@ class Store:
             ResultCorruptError: The file isn't as long as the manifest says.
             StoreError: The file can't be read.
         """
-        stored, directory = manifest.arrays[field], self._directory(manifest.asset, manifest.partition_key)
-        if manifest.format == "pickle":
-            whole = self._whole_fields(manifest)[field]
-            return [whole[first:end] for first, end in spans]
-        name, dtype = f"{field}.npy", np.dtype(stored.dtype)
-        row_bytes = math.prod(stored.shape[1:]) * dtype.itemsize
-        header = manifest.files[name].size - stored.shape[0] * row_bytes
-        ranges = [(header + first * row_bytes, header + end * row_bytes) for first, end in spans]
-        path = f"{directory}/{name}"
-        try:
-            with reported("read", path):
-                parts = self._files.read_ranges(path, ranges)
-        except StoreError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                raise ResultMissingError(f"{path} is gone.") from error
-            raise
-        if any(len(part) != end - start for part, (start, end) in zip(parts, ranges, strict=True)):
-            raise ResultCorruptError(f"{path} ends before the {manifest.files[name].size} bytes that were stored.")
-        return [np.frombuffer(part, dtype).reshape(-1, *stored.shape[1:]) for part in parts]
+        return some_rows(self._files, self._directory(manifest.asset, manifest.partition_key), manifest, field, spans)
 
-    def _whole_fields(self, manifest: Manifest) -> dict[str, Any]:
-        """All fields of a result, their digests not compared."""
-        directory = self._directory(manifest.asset, manifest.partition_key)
-        files = {name: self._read(f"{directory}/{name}") for name in manifest.files}
-        if missing := [name for name, data in files.items() if data is None]:
-            raise ResultMissingError(f"{directory}/{missing[0]} is gone.")
-        return decode_fields(manifest.format, {name: data for name, data in files.items() if data is not None})
+    def arrays(self, manifest: Manifest, fields: Sequence[str]) -> dict[str, np.ndarray]:
+        """Some of a stored result's arrays by field, their digests compared; large local ones are mapped, not read.
+
+        Args:
+            manifest: Of the result.
+            fields: Of its record, arrays of one dimension or more.
+
+        Raises:
+            ResultMissingError: A file is gone.
+            ResultCorruptError: A file's bytes aren't those that the manifest tells.
+            StoreError: A file can't be read.
+        """
+        return whole_arrays(self._files, self._directory(manifest.asset, manifest.partition_key), manifest, fields)
 
     def _directory(self, asset: str, key: str, base: str | None = None) -> str:
         return f"{base or self._base}/{checked_asset(asset)}/{escape_key(key)}"

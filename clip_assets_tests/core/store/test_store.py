@@ -465,6 +465,25 @@ def test_rows_of_a_result_that_is_gone_or_cut_off_are_an_error(tmp_path):
         store.rows(manifest, "clip", [(4, 6)])
 
 
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("frames", [3, 70_000])
+def test_whole_arrays_are_checked_whether_they_are_mapped_or_read(root, form, frames):
+    store = Store(root, form)
+    features = clip_features(frames)
+    manifest = write(store, features)
+    arrays = store.arrays(manifest, ["clip", "indices"])
+    np.testing.assert_array_equal(arrays["clip"], features.clip)
+    np.testing.assert_array_equal(arrays["indices"], features.indices)
+    path = store.path(ASSET, KEY) / next(iter(manifest.files))
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(ResultCorruptError, match="other bytes"):
+        store.arrays(manifest, ["clip"])
+    path.unlink()
+    with pytest.raises(ResultMissingError, match="gone"):
+        store.arrays(manifest, ["clip"])
+
+
 def test_another_result_has_another_identity_and_the_same_keeps_it(root):
     store = Store(root)
     assert store.identity(ASSET, KEY) is None
