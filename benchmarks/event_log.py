@@ -18,6 +18,7 @@ import dagster as dg
 from clip_assets.demo import demo_clips
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import all_keys, register
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.partitions import partition_tags
 from clip_assets.settings import Settings
 
@@ -57,7 +58,7 @@ def measure(folder: Path, count: int, per_run: int, pictures: str) -> Counter[st
     job = build_definitions(settings).resolve_job_def("extract_clip_features")
     with dg.DagsterInstance.local_temp(str(folder / "home")) as instance:
         keys = all_keys(settings.source)
-        register(instance, settings.source, keys)
+        register(instance, LibraryNames(), settings.source, keys)
         for first in range(0, count, per_run):
             batch = keys[first : first + per_run]
             job.execute_in_process(instance=instance, tags=partition_tags(batch), run_config=QUIET)

@@ -27,7 +27,7 @@ import dagster as dg
 
 from clip_assets.core.library.folder import Folder
 from clip_assets.orchestration.instance import all_keys, register, registered
-from clip_assets.orchestration.partitions import videos_partitions
+from clip_assets.orchestration.library_names import LibraryNames
 from sensor_tick import make_library
 
 STATUSES = """
@@ -68,9 +68,9 @@ def measure(folder: Path, count: int, added: int) -> dict[str, float]:
     }  # fmt: skip
     every = all_keys(Folder(videos))
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        instance.add_dynamic_partitions(str(videos_partitions.name), every[:-added])
-        add = seconds(lambda: register(instance, Folder(videos), every[-added:])) / added
-        listing = median_seconds(lambda: registered(instance))
+        instance.add_dynamic_partitions(LibraryNames()("videos"), every[:-added])
+        add = seconds(lambda: register(instance, LibraryNames(), Folder(videos), every[-added:])) / added
+        listing = median_seconds(lambda: registered(instance, LibraryNames()))
     command = [sys.executable, "-m", "clip_assets.cli", "status"]
     status = median_seconds(
         lambda: subprocess.run(command, env=environment, cwd=folder, check=True, stdout=subprocess.DEVNULL)

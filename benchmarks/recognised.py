@@ -18,6 +18,7 @@ import dagster as dg
 
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import all_keys, register
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.settings import Settings
 from empty import empty_job, run
 from videos import write
@@ -52,7 +53,7 @@ def measure(folder: Path, count: int, rounds: int) -> dict[str, float]:
     job = build_definitions(settings).resolve_job_def("extract_clip_features")
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
         keys = all_keys(settings.source)
-        register(instance, settings.source, keys)
+        register(instance, LibraryNames(), settings.source, keys)
         run(job, instance, keys)
         nothing = empty_job(run(job, instance, keys[:1]))
     stored, same = [], []

@@ -1,7 +1,8 @@
 """Every setting: its name, default, limits and description, read from the environment here and nowhere else.
 
-A field ``batch_size`` is the environment variable ``CLIP_ASSETS_BATCH_SIZE``. A file ``.env`` in the working
-directory counts as environment and comes before it, as in Dagster's own commands.
+`LibrarySettings` are those of one library of perhaps several, given by whoever makes it; `Settings` are those of the
+library that the environment describes. A field ``batch_size`` is the environment variable ``CLIP_ASSETS_BATCH_SIZE``.
+A file ``.env`` in the working directory counts as environment and comes before it, as in Dagster's own commands.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from dotenv import load_dotenv
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clip_assets.core.errors import SettingsError
@@ -81,13 +82,21 @@ TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,63}$")]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 
-class Settings(BaseSettings):
-    """The platform's settings. Relative paths are relative to the working directory and are made absolute."""
+class LibrarySettings(BaseModel):
+    """A library's settings. Relative paths are relative to the working directory and are made absolute."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", validate_default=True
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    name: str = Field(
+        default="",
+        pattern=r"^([A-Za-z][A-Za-z0-9_]*)?$",
+        description="The library's name, where one Dagster instance has several: letters, digits, _.",
     )
-
+    prefix: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_]+(/[A-Za-z0-9_]+)*)?$",
+        description="What the asset keys begin with, as in films or media/films; unset: the library's name.",
+    )
     videos: AbsolutePath = Field(default=Path("videos"), description="The library: the folder that holds the videos.")
     output: Annotated[str, AfterValidator(_absolute_unless_url)] = Field(
         default="output", description="Where results are stored: a folder, or any fsspec URL such as s3://bucket/clip."
@@ -151,7 +160,7 @@ class Settings(BaseSettings):
     group: str = Field(
         default="clip",
         pattern=r"^[A-Za-z0-9_]+$",
-        description="Name of the assets' group in Dagster: letters, digits, _.",
+        description="Name of the assets' group in Dagster: letters, digits, _; that of a named library is its name.",
     )
     owners: Annotated[list[Owner], NoDecode, BeforeValidator(_from_yaml)] = Field(
         default=[], description="Owners of the assets in Dagster's catalogue, a YAML list of addresses or team:NAME."
@@ -172,20 +181,33 @@ class Settings(BaseSettings):
         description="Results of a video that was removed: keep them, or move them to trash/ below the output.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_places(cls, given: Any) -> Any:
+        """A library with a name has its own group, prefix and place for results, unless others are given."""
+        if not isinstance(given, dict) or not (name := given.get("name")):
+            return given
+        return {"group": name, "prefix": name, "output": f"output/{name}", **given}
+
     @model_validator(mode="after")
-    def _one_sampling(self) -> Settings:
+    def _one_sampling(self) -> LibrarySettings:
         if self.extraction_fps is not None and self.extraction_total is not None:
-            raise ValueError(f"{PREFIX}EXTRACTION_FPS and {PREFIX}EXTRACTION_TOTAL exclude each other; unset one")
+            fps, total = map(self.called, ("extraction_fps", "extraction_total"))
+            raise ValueError(f"{fps} and {total} exclude each other; unset one")
         return self
 
     @classmethod
-    def from_environment(cls, **given: Any) -> Settings:
-        """The settings that the environment gives, save those that are given.
+    def called(cls, field: str) -> str:
+        """What a field is called where it is written."""
+        return field
+
+    @classmethod
+    def checked(cls, **given: Any) -> Self:
+        """The settings that are given; the others are the defaults, whatever the environment says.
 
         Raises:
-            SettingsError: A variable or a given value isn't allowed, or a variable's name isn't known.
+            SettingsError: A value isn't allowed, or a name isn't known.
         """
-        _refuse_unknown_variables(cls)
         try:
             return cls(**given)
         except ValidationError as error:
@@ -217,6 +239,27 @@ class Settings(BaseSettings):
         return self.checkpoint if family_of(self.model_name).takes_checkpoint(self.model_name) else None
 
 
+class Settings(LibrarySettings, BaseSettings):
+    """The settings of the library that the environment describes."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True)
+
+    @classmethod
+    def from_environment(cls, **given: Any) -> Settings:
+        """The settings that the environment gives, save those that are given.
+
+        Raises:
+            SettingsError: A variable or a given value isn't allowed, or a variable's name isn't known.
+        """
+        _refuse_unknown_variables(cls)
+        return cls.checked(**given)
+
+    @classmethod
+    def called(cls, field: str) -> str:
+        """The environment variable of a field."""
+        return variable_name(field)
+
+
 def load_env_file() -> None:
     """Put the variables of the working directory's ``.env`` into the environment, as Dagster's commands do."""
     load_dotenv(Path.cwd() / ".env", override=True)
@@ -234,11 +277,13 @@ def _refuse_unknown_variables(cls: type[Settings]) -> None:
             raise SettingsError(f"Unknown setting {name}.{_near(name, known)} Known: {', '.join(known)}.")
 
 
-def _explain(cls: type[Settings], detail: Any, given: Mapping[str, Any]) -> str:
+def _explain(cls: type[LibrarySettings], detail: Any, given: Mapping[str, Any]) -> str:
     message = str(detail["msg"]).removeprefix("Value error, ")
     if not detail["loc"]:
         return f"{message}."
     field = str(detail["loc"][0])
-    name = field if field in given else variable_name(field)
+    if field not in cls.model_fields:
+        return f"Unknown setting {field}.{_near(field, cls.model_fields)} Known: {', '.join(cls.model_fields)}."
+    name = field if field in given else cls.called(field)
     meaning = cls.model_fields[field].description
     return f"{name}={detail['input']!r} is not allowed: {message}. It means: {meaning}"

@@ -14,13 +14,13 @@ from clip_assets.core.search.upkeep import Census
 
 if TYPE_CHECKING:
     from clip_assets.core.model.clip_model import ClipModel
-    from clip_assets.settings import Settings
+    from clip_assets.settings import LibrarySettings
 
 
 class Encoders:
     """An encoder for each model that is asked; safe to use from several threads."""
 
-    def __init__(self, settings: Settings, texts: TextCache) -> None:
+    def __init__(self, settings: LibrarySettings, texts: TextCache) -> None:
         self._settings = settings
         self._texts = texts
         self._encoders: dict[str, QueryEncoder] = {}

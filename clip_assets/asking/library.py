@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from clip_assets.core.search.index import IndexedVideo
-    from clip_assets.settings import Settings
+    from clip_assets.settings import LibrarySettings
 
     Picture = str | Path | bytes | Image
 
@@ -68,7 +68,7 @@ _PHRASE = "a photo of "
 class Library:
     """Videos whose features are stored, to be asked and read; safe to use from several threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LibrarySettings) -> None:
         self._settings = settings
         self._store = Store(settings.output)
         self._rows = StoredRows(self._store)

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from clip_assets.settings import Settings
+    from clip_assets.settings import LibrarySettings
 
 _DECODERS = 2
 _FOREVER = {"Cache-Control": "private, max-age=604800, immutable"}
 
 
 def create_app(
-    settings: Settings,
+    settings: LibrarySettings,
     *,
     states: StatesProvider | None = None,
     dagster: str | None = None,
@@ -92,7 +92,7 @@ def create_app(
 class Media:
     """Answers with pictures and videos; no more are decoded at once than leave the machine to others."""
 
-    def __init__(self, store: Store, settings: Settings, uploads: Uploads) -> None:
+    def __init__(self, store: Store, settings: LibrarySettings, uploads: Uploads) -> None:
         self._store = store
         self._uploads = uploads
         self._pictures = Pictures(store, settings.source)

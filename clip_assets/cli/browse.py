@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from clip_assets.results.states import VideoStatus
-    from clip_assets.settings import Settings
+    from clip_assets.settings import LibrarySettings
 
 PORT = 3001
 
@@ -61,15 +61,17 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def states_of(settings: Settings) -> StatesProvider:
+def states_of(settings: LibrarySettings) -> StatesProvider:
     """Asks the Dagster instance that ``DAGSTER_HOME`` names, and compares what is stored with the settings."""
 
     def states() -> Mapping[str, VideoState]:
         from clip_assets.orchestration.instance import failures, open_instance, registered
+        from clip_assets.orchestration.library_names import LibraryNames
         from clip_assets.results.states import video_states
 
+        names = LibraryNames.of(settings)
         with open_instance() as instance:
-            keys, failed = registered(instance), failures(instance)
+            keys, failed = registered(instance, names), failures(instance, names)
         return {video.key: as_shown(video) for video in video_states(settings, keys, failed)}
 
     return states

@@ -175,12 +175,13 @@ def _dev(arguments: argparse.Namespace) -> int:
 
 def _add(arguments: argparse.Namespace) -> int:
     from clip_assets.orchestration.instance import keys_at, open_instance, register
+    from clip_assets.orchestration.library_names import LibraryNames
     from clip_assets.project import load_settings
 
     settings = load_settings()
     with open_instance() as instance:
         keys = [key for path in arguments.paths for key in keys_at(settings.source, path)]
-        register(instance, settings.source, keys)
+        register(instance, LibraryNames.of(settings), settings.source, keys)
     for key in keys:
         sys.stdout.write(f"{key}\n")
     return 0

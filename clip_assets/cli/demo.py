@@ -11,6 +11,7 @@ from clip_assets.core.store import Store
 from clip_assets.demo import demo_clips, demo_environment
 from clip_assets.orchestration.in_process import Execution, Listener
 from clip_assets.orchestration.instance import open_instance, register
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.named import Named
 from clip_assets.orchestration.run_plan import Asked, make_plan
 from clip_assets.project import instance_folder, refresh_instance_settings
@@ -36,7 +37,7 @@ def run_demo() -> Iterator[str]:
     settings.videos.mkdir(parents=True, exist_ok=True)
     keys = [Path(shutil.copy(clip, settings.videos)).name for clip in demo_clips()]
     with open_instance() as instance:
-        register(instance, settings.source, keys)
+        register(instance, LibraryNames.of(settings), settings.source, keys)
         plan = make_plan(instance, settings, Asked([Named(key, settings.videos / key) for key in keys]))
         Execution(instance, settings, Failures()).execute(plan.tasks)
     store = Store(settings.output)

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from clip_assets.core.errors import LibraryError, SettingsError
 from clip_assets.core.store import Store
 from clip_assets.orchestration.instance import forget, held_keys, open_instance, registered
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.named import Named, registered_keys
 from clip_assets.project import load_settings
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,13 +33,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Forget videos; 1 if a run holds one, which stays."""
     settings = load_settings()
+    names = LibraryNames.of(settings)
     results = arguments.results or settings.removed
     with open_instance() as instance:
-        order = registered(instance)
+        order = registered(instance, names)
         keys = chosen_keys(settings, arguments.named, order, gone=arguments.gone)
-        held = held_keys(instance, order).intersection(keys)
+        held = held_keys(instance, names, order).intersection(keys)
         free = [key for key in keys if key not in held]
-        for key in forget(instance, Store(settings.output), free, results):
+        for key in forget(instance, names, Store(settings.output), free, results):
             sys.stdout.write(f"removed {key}\n")
     for line in forgotten(settings, free, results):
         sys.stdout.write(f"{line}\n")
@@ -47,7 +49,7 @@ def run(arguments: Namespace) -> int:
     return 1 if held else 0
 
 
-def chosen_keys(settings: Settings, named: Sequence[Named], order: Sequence[str], *, gone: bool) -> list[str]:
+def chosen_keys(settings: LibrarySettings, named: Sequence[Named], order: Sequence[str], *, gone: bool) -> list[str]:
     """The partition keys that are meant, in order of registration.
 
     Args:
@@ -84,7 +86,7 @@ def chosen_keys(settings: Settings, named: Sequence[Named], order: Sequence[str]
     return keys
 
 
-def forgotten(settings: Settings, removed: Sequence[str], results: str) -> Iterator[str]:
+def forgotten(settings: LibrarySettings, removed: Sequence[str], results: str) -> Iterator[str]:
     """What is to be known after videos were forgotten: where their results are, and which come back.
 
     Args:

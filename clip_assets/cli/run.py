@@ -13,6 +13,7 @@ from clip_assets.core.model.devices import resolve_devices
 from clip_assets.core.model.models import model_sha256
 from clip_assets.orchestration.in_process import Execution, RunFailedError
 from clip_assets.orchestration.instance import end_abandoned_runs, open_instance, register
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.named import Named
 from clip_assets.orchestration.run_plan import Asked, Plan, make_plan
 from clip_assets.project import load_settings
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         model_sha256(settings.model_name, settings.custom_checkpoint)  # what is wrong with these is said at once
         resolve_devices(settings.device_ids)
         if plan.new:
-            register(instance, settings.source, plan.new)
+            register(instance, LibraryNames.of(settings), settings.source, plan.new)
         stop, report = threading.Event(), Report(plan, as_json=arguments.json)
         return _execute(Execution(instance, settings, report, stop.is_set), plan, report, stop)
 

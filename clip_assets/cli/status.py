@@ -15,7 +15,7 @@ from rich.text import Text
 from clip_assets.orchestration.named import Named, registered_keys
 from clip_assets.results.states import State, VideoStatus
 from clip_assets.results.summaries import FeatureSummary
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 NAMED = 10
 """Videos of a state that are named where nobody asked for that state."""
@@ -84,15 +84,17 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Tell the states of the project's videos."""
     from clip_assets.orchestration.instance import failures, open_instance, registered
+    from clip_assets.orchestration.library_names import LibraryNames
     from clip_assets.project import load_settings
     from clip_assets.results.states import video_states
 
     settings = load_settings()
+    names = LibraryNames.of(settings)
     asked = Asked(tuple(arguments.states or ()), arguments.under.text if arguments.under else "")
     with open_instance() as instance:
-        order = registered(instance)
+        order = registered(instance, names)
         keys = registered_keys(settings.source, arguments.under, order) if arguments.under else order
-        videos = video_states(settings, keys, failures(instance) if keys else {})
+        videos = video_states(settings, keys, failures(instance, names) if keys else {})
         console = Console()
         if arguments.json:
             for video in videos:
@@ -135,7 +137,7 @@ def as_json(video: VideoStatus) -> dict[str, Any]:
     }
 
 
-def report(settings: Settings, videos: Sequence[VideoStatus], asked: Asked, new: int) -> Iterator[Line]:
+def report(settings: LibrarySettings, videos: Sequence[VideoStatus], asked: Asked, new: int) -> Iterator[Line]:
     """How many videos are in each state, which need attention and why, and what to do.
 
     Args:
@@ -168,7 +170,7 @@ def _heading(state: State, videos: Sequence[VideoStatus]) -> str:
     return f"{len(videos):,} {state}{_MEANING.get(state, mended)}"
 
 
-def _groups(settings: Settings, videos: Iterable[VideoStatus]) -> list[_Group]:
+def _groups(settings: LibrarySettings, videos: Iterable[VideoStatus]) -> list[_Group]:
     """Videos with the same reason together, the largest group first."""
     groups: dict[str, _Group] = {}
     for video in videos:

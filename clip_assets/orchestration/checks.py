@@ -8,6 +8,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
 import dagster as dg
 import numpy as np
@@ -26,7 +27,8 @@ from clip_assets.core.soundness import (
 from clip_assets.core.video import decode
 from clip_assets.orchestration.dagster_internals import log_evaluations
 from clip_assets.orchestration.io_managers import StoredResults
-from clip_assets.orchestration.resources import VideoLibrary
+from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.resources import VideoLibrary, video_library_of
 from clip_assets.results.parameters import differences, feature_parameters
 from clip_assets.results.summaries import FrameSummary
 
@@ -34,77 +36,77 @@ SAME_PICTURE = 2.0
 """Mean absolute difference of two pictures, of 255, up to which they show the same."""
 
 
-def frames_follow_sampling(
-    context: dg.AssetCheckExecutionContext, frame_indices: StoredResults, library: VideoLibrary
-) -> dg.AssetCheckResult:
-    """Sample times increase strictly; frame indices and source times never decrease and lie within the video.
+def build_checks(names: LibraryNames, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetChecksDefinition]:
+    """The checks of all assets of a library, evaluated for each of these partitions."""
 
-    There are as many samples as the sampling says.
-    """
+    def frames_follow_sampling(
+        context: dg.AssetCheckExecutionContext, frame_indices: StoredResults
+    ) -> dg.AssetCheckResult:
+        """Sample times increase strictly; frame indices and source times never decrease and lie within the video.
 
-    def findings(key: str) -> Iterator[Finding]:
-        frames, made = frame_indices[key], frame_indices.parameters(key)
-        end_ms: float | None = frames.duration_ms
-        if made["frame_selection"] == "ffmpeg":
-            end_ms = _packets_end_ms(library.probe(key)) if _is_the_same(key, library, made["source"]) else None
-        return frame_findings(frames, made, end_ms)
+        There are as many samples as the sampling says.
+        """
+        return _evaluate(context, frame_indices, partial(_of_frames, frame_indices, video_library_of(context, names)))
 
-    return _evaluate(context, frame_indices, findings)
+    def features_are_sound(
+        context: dg.AssetCheckExecutionContext, clip_features: StoredResults, frame_indices: StoredResults
+    ) -> dg.AssetCheckResult:
+        """A finite feature for each frame, with norms that are usual for the model; stored bytes match their SHA-256.
 
+        Many frames have the same feature only where their pictures are the same.
+        """
+        library = video_library_of(context, names)
+        return _evaluate(context, clip_features, partial(_of_features, clip_features, frame_indices, library))
 
-def features_are_sound(
-    context: dg.AssetCheckExecutionContext,
-    clip_features: StoredResults,
-    frame_indices: StoredResults,
-    library: VideoLibrary,
-) -> dg.AssetCheckResult:
-    """A finite feature for each frame, with norms that are usual for the model; stored bytes match their SHA-256.
+    def shots_are_sound(
+        context: dg.AssetCheckExecutionContext, shots: StoredResults, clip_features: StoredResults
+    ) -> dg.AssetCheckResult:
+        """Each sample is in one shot, in order; each mean is that of its samples, the video's vector that of all."""
+        return _evaluate(context, shots, lambda key: shot_findings(shots[key], clip_features[key]))
 
-    Many frames have the same feature only where their pictures are the same.
-    """
+    def probabilities_are_sound(
+        context: dg.AssetCheckExecutionContext, text_match: StoredResults
+    ) -> dg.AssetCheckResult:
+        """Each row of probabilities sums to one; the columns are the sentences that were asked for."""
+        return _evaluate(context, text_match, lambda key: match_findings(text_match[key], text_match.parameters(key)))
 
-    def findings(key: str) -> Iterator[Finding]:
-        features = clip_features[key]
-        made = clip_features.parameters(key)
-        belongs = not differences(made, feature_parameters(frame_indices.parameters(key), {}))
-        belongs &= made.get("frames_sha256") in (None, FrameSummary.read(frame_indices.summary(key)).frames_sha256)
-        yield from feature_findings(features, len(frame_indices[key].indices) if belongs else None)
-        yield from _frozen(key, features, library, made["source"])
-
-    return _evaluate(context, clip_features, findings)
-
-
-def shots_are_sound(
-    context: dg.AssetCheckExecutionContext, shots: StoredResults, clip_features: StoredResults
-) -> dg.AssetCheckResult:
-    """Each sample is in one shot, in order; a shot's mean is that of its samples, the video's vector that of all."""
-    return _evaluate(context, shots, lambda key: shot_findings(shots[key], clip_features[key]))
-
-
-def probabilities_are_sound(context: dg.AssetCheckExecutionContext, text_match: StoredResults) -> dg.AssetCheckResult:
-    """Each row of probabilities sums to one; the columns are the sentences that were asked for."""
-    return _evaluate(context, text_match, lambda key: match_findings(text_match[key], text_match.parameters(key)))
-
-
-def build_checks(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetChecksDefinition]:
-    """The checks of all assets, evaluated for each of these partitions."""
-    checked: dict[str, tuple[Callable[..., dg.AssetCheckResult], list[str]]] = {
-        "frame_indices": (frames_follow_sampling, []),
-        "clip_features": (features_are_sound, ["frame_indices"]),
-        "shots": (shots_are_sound, ["clip_features"]),
-        "text_match": (probabilities_are_sound, []),
+    library = {names("library")}
+    checked: dict[str, tuple[Callable[..., dg.AssetCheckResult], list[str], set[str]]] = {
+        "frame_indices": (frames_follow_sampling, [], library),
+        "clip_features": (features_are_sound, ["frame_indices"], library),
+        "shots": (shots_are_sound, ["clip_features"], set()),
+        "text_match": (probabilities_are_sound, [], set()),
     }
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Specifying a partitions_def on an AssetCheckSpec")
         return [
             dg.asset_check(
-                asset=asset,
-                additional_ins={name: dg.AssetIn(name) for name in others},
+                asset=names.key(asset),
+                additional_ins=names.ins(*others),
+                required_resource_keys=resources,
                 partitions_def=partitions,
                 description=inspect.getdoc(check),
             )(check)
-            for asset, (check, others) in checked.items()
+            for asset, (check, others, resources) in checked.items()
         ]
+
+
+def _of_frames(frame_indices: StoredResults, library: VideoLibrary, key: str) -> Iterator[Finding]:
+    frames, made = frame_indices[key], frame_indices.parameters(key)
+    end_ms: float | None = frames.duration_ms
+    if made["frame_selection"] == "ffmpeg":
+        end_ms = _packets_end_ms(library.probe(key)) if _is_the_same(key, library, made["source"]) else None
+    yield from frame_findings(frames, made, end_ms)
+
+
+def _of_features(
+    clip_features: StoredResults, frame_indices: StoredResults, library: VideoLibrary, key: str
+) -> Iterator[Finding]:
+    features, made = clip_features[key], clip_features.parameters(key)
+    belongs = not differences(made, feature_parameters(frame_indices.parameters(key), {}))
+    belongs &= made.get("frames_sha256") in (None, FrameSummary.read(frame_indices.summary(key)).frames_sha256)
+    yield from feature_findings(features, len(frame_indices[key].indices) if belongs else None)
+    yield from _frozen(key, features, library, made["source"])
 
 
 def _is_the_same(key: str, library: VideoLibrary, source: str) -> bool:

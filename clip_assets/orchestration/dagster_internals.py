@@ -11,11 +11,13 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData as _Checked,
 )
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 __all__ = [
+    "AssetJob",
     "CheckRunHealthResult",
     "WorkerStatus",
     "add_partition_metadata",

@@ -19,9 +19,8 @@ import dagster as dg
 from clip_assets.core.library.changes import neighbour_batches
 from clip_assets.orchestration.failures import failed_videos, is_every_video_s_fault
 from clip_assets.orchestration.instance import registered
-from clip_assets.orchestration.jobs import JOB_ASSETS, extract_clip_features
+from clip_assets.orchestration.library_names import JOB_ASSETS, LibraryNames
 from clip_assets.orchestration.partitions import KEYS_TAG, keys_of_run, partition_tags
-from clip_assets.results.assets import PER_VIDEO
 
 AGAIN_TAG = "clip_assets/again_after"
 """Of a run that was asked for because another failed: that run's id."""
@@ -70,11 +69,13 @@ class FailuresLook:
 
     Attributes:
         instance: Where they are.
+        names: The library's.
         videos_per_run: Videos that share a run.
         now: Seconds since 1970.
     """
 
     instance: dg.DagsterInstance
+    names: LibraryNames
     videos_per_run: int
     now: float
     _notes: list[str] = field(default_factory=list)
@@ -104,7 +105,7 @@ class FailuresLook:
     def _requests(self, record: dg.RunRecord) -> list[dg.RunRequest]:
         """What is asked for after a run failed."""
         run, keys = record.dagster_run, self._keys(record.dagster_run)
-        if not keys or not _assets(run) or KEYS_TAG in run.tags:  # whoever executes that goes on with what it left
+        if not keys or not self._assets(run) or KEYS_TAG in run.tags:  # whoever executes that goes on with what it left
             return []
         entries = self.instance.all_logs(run.run_id, of_type=_EVENTS)
         events = [entry.dagster_event for entry in entries if entry.dagster_event]
@@ -114,23 +115,25 @@ class FailuresLook:
         if is_every_video_s_fault(steps):
             self._notes.append(f"run {run.run_id} failed for a reason that every video shares; it isn't split")
             return []
-        recorded = {(event.asset_key.to_user_string(), event.partition) for event in events if event.asset_key}
+        recorded = {(self.names.asset(event.asset_key), event.partition) for event in events if event.asset_key}
         left = self._left(record, recorded)
         batches = self._batches(left, alone=_alone(left, run, steps))
         self._notes.append(f"run {run.run_id} failed: {len(left)} videos are asked for again, in {len(batches)} runs")
-        return [_again(run, batch, left[batch[0]]) for batch in batches]
+        return [self._again(run, batch, left[batch[0]]) for batch in batches]
 
-    def _left(self, record: dg.RunRecord, recorded: Container[tuple[str, str | None]]) -> dict[str, tuple[str, ...]]:
+    def _left(
+        self, record: dg.RunRecord, recorded: Container[tuple[str | None, str | None]]
+    ) -> dict[str, tuple[str, ...]]:
         """By partition key the assets of a run that it hasn't recorded and that no later run has taken up."""
         run = record.dagster_run
         taken_up = {
             (asset, key)
             for later in self._later_than(record)
-            for asset in _assets(later)
+            for asset in self.names.assets_of(later)
             for key in self._keys(later)
         }  # fmt: skip
         left = {
-            key: tuple(a for a in _assets(run) if (a, key) not in recorded and (a, key) not in taken_up)
+            key: tuple(a for a in self._assets(run) if (a, key) not in recorded and (a, key) not in taken_up)
             for key in self._keys(run)
         }
         return {key: assets for key, assets in left.items() if assets}
@@ -154,17 +157,30 @@ class FailuresLook:
 
     @cached_property
     def _order(self) -> Sequence[str]:
-        return registered(self.instance)
+        return registered(self.instance, self.names)
 
     @cached_property
     def _positions(self) -> Mapping[str, int]:
         return {key: position for position, key in enumerate(self._order)}
 
+    def _assets(self, run: dg.DagsterRun) -> tuple[str, ...]:
+        """The assets that a run is for, in order; none if any is another's, or it only evaluates checks."""
+        if any(self.names.asset(key) is None for key in run.asset_selection or ()):
+            return ()
+        return self.names.assets_of(run)
 
-def _assets(run: dg.DagsterRun) -> tuple[str, ...]:
-    """The assets that a run is for, in order; none if any is another deployment's, or it only evaluates checks."""
-    selected = {key.to_user_string() for key in run.asset_selection or ()} or JOB_ASSETS.get(run.job_name, ())
-    return tuple(asset for asset in PER_VIDEO if asset in selected) if set(selected) <= set(PER_VIDEO) else ()
+    def _again(self, run: dg.DagsterRun, batch: Sequence[str], assets: Sequence[str]) -> dg.RunRequest:
+        """The failed run's job and config, for some of its videos and assets; once, whatever dies meanwhile."""
+        configured: Any = run.run_config.get("ops", {})
+        wanted = set(map(self.names.op, assets))
+        jobs = set(map(self.names, JOB_ASSETS))
+        return dg.RunRequest(
+            run_key=f"{run.run_id}:{batch[0]}",
+            job_name=run.job_name if run.job_name in jobs else self.names("extract_clip_features"),
+            run_config={**run.run_config, "ops": {op: config for op, config in configured.items() if op in wanted}},
+            asset_selection=self.names.keys(assets),
+            tags={**partition_tags(batch), AGAIN_TAG: run.run_id},
+        )
 
 
 def _alone(left: Mapping[str, object], run: dg.DagsterRun, steps: Sequence[dg.DagsterEvent]) -> Collection[str]:
@@ -172,16 +188,3 @@ def _alone(left: Mapping[str, object], run: dg.DagsterRun, steps: Sequence[dg.Da
     if not steps and AGAIN_TAG not in run.tags:  # its process was killed, which no video need be at fault for
         return ()
     return failed_videos(steps) or left
-
-
-def _again(run: dg.DagsterRun, batch: Sequence[str], assets: Sequence[str]) -> dg.RunRequest:
-    """The failed run's job and config, for some of its videos and assets; once, whatever dies meanwhile."""
-    configured: Any = run.run_config.get("ops", {})
-    ops = {name: config for name, config in configured.items() if name in assets}
-    return dg.RunRequest(
-        run_key=f"{run.run_id}:{batch[0]}",
-        job_name=run.job_name if run.job_name in JOB_ASSETS else extract_clip_features.name,
-        run_config={**run.run_config, "ops": ops},
-        asset_selection=[dg.AssetKey(asset) for asset in assets],
-        tags={**partition_tags(batch), AGAIN_TAG: run.run_id},
-    )

@@ -14,13 +14,13 @@ from clip_assets.core.errors import ClipAssetsError, VideoUnreadableError
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failures import is_every_video_s_fault, reason
 from clip_assets.orchestration.instance import held_keys, report_version
-from clip_assets.orchestration.jobs import extract_clip_features
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.partitions import materialized_version, scattered_tags
 from clip_assets.orchestration.run_plan import Task, is_being_written, lacking
 from clip_assets.orchestration.run_progress import Follower, followed_by
 from clip_assets.results.states import video_states
 from clip_assets.results.summaries import FrameSummary
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """What happens is told by the listener; Dagster's own words are in the run."""
@@ -67,11 +67,12 @@ class Execution(Follower):
     """
 
     instance: dg.DagsterInstance
-    settings: Settings
+    settings: LibrarySettings
     listener: Listener
     stop: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
+        self._names = LibraryNames.of(self.settings)
         self._claiming = FileLock(Path(self.instance.storage_directory()) / "clip_assets_run.lock")
         self._failed: set[str] = set()
         self._run_id = ""
@@ -145,7 +146,7 @@ class Execution(Follower):
 
     def _free(self, batch: Sequence[Task]) -> tuple[list[Task], list[Task]]:
         """The videos that nobody holds and that still lack what they lacked; and those that lack something else."""
-        held = held_keys(self.instance)
+        held = held_keys(self.instance, self._names)
         for task in batch:
             if task.key in held:
                 self.listener.left(task.key)
@@ -172,9 +173,9 @@ class Execution(Follower):
         self._report_versions(keys)
         definitions = build_definitions(self.settings, dg.StaticPartitionsDefinition(keys))
         with followed_by(self):
-            return definitions.resolve_job_def(extract_clip_features.name).execute_in_process(
+            return definitions.resolve_job_def(self._names("extract_clip_features")).execute_in_process(
                 instance=self.instance,
-                asset_selection=[dg.AssetKey(asset) for asset in tasks[0].assets],
+                asset_selection=self._names.keys(tasks[0].assets),
                 partition_key=keys[0] if len(keys) == 1 else None,
                 tags=scattered_tags(keys),
                 run_config=QUIET,
@@ -188,8 +189,8 @@ class Execution(Follower):
                 version = self.settings.source.fingerprint(key)
             except VideoUnreadableError:  # which the run will say
                 continue
-            if materialized_version(self.instance, key) != version:
-                report_version(self.instance, key, version)
+            if materialized_version(self.instance, self._names.videos, key) != version:
+                report_version(self.instance, self._names, key, version)
 
     def _left(self, tasks: Sequence[Task], result: dg.ExecuteInProcessResult) -> list[Task]:
         """What is left to do after a run for the videos of which it doesn't say that they failed.

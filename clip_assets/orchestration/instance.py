@@ -18,7 +18,8 @@ from clip_assets.core.store import Store
 from clip_assets.core.video import check_is_video
 from clip_assets.orchestration.dagster_internals import quiet_instance
 from clip_assets.orchestration.failures import failed_videos, reason
-from clip_assets.orchestration.partitions import keys_of_run, version_events, videos_partitions
+from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.partitions import keys_of_run, version_events
 from clip_assets.orchestration.run_liveness import GONE, is_abandoned, signs_folder
 from clip_assets.project import instance_folder
 from clip_assets.results.assets import PER_VIDEO
@@ -45,23 +46,25 @@ def open_instance() -> dg.DagsterInstance:
         return quiet_instance()
 
 
-def registered(instance: dg.DagsterInstance) -> Sequence[str]:
-    """The partition keys, in order of registration."""
-    return instance.get_dynamic_partitions(str(videos_partitions.name))
+def registered(instance: dg.DagsterInstance, names: LibraryNames) -> Sequence[str]:
+    """The partition keys of a library, in order of registration."""
+    return instance.get_dynamic_partitions(names("videos"))
 
 
-def held_keys(instance: dg.DagsterInstance, order: Sequence[str] | None = None) -> set[str]:
-    """The partition keys that a queued or running run holds; one whose process is gone holds none.
+def held_keys(instance: dg.DagsterInstance, names: LibraryNames, order: Sequence[str] | None = None) -> set[str]:
+    """The partition keys of a library that a queued or running run holds; one whose process is gone holds none.
 
     Args:
         instance: Where the runs are.
+        names: The library's.
         order: All keys in order of registration; None: they are read where they are needed.
     """
     unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    runs = [run for run in unfinished if not is_abandoned(signs_folder(instance, run.run_id))]
+    held = (run for run in unfinished if not is_abandoned(signs_folder(instance, run.run_id)))
+    runs = [run for run in held if names.may_touch(run)]
     if not runs:
         return set()
-    order = registered(instance) if order is None else order
+    order = registered(instance, names) if order is None else order
     positions = {key: position for position, key in enumerate(order)}
     return {key for run in runs for key in keys_of_run(run.tags, order, positions)}
 
@@ -73,14 +76,14 @@ def end_abandoned_runs(instance: dg.DagsterInstance) -> None:
             instance.report_run_failed(run, GONE)
 
 
-def failures(instance: dg.DagsterInstance) -> dict[str, dict[str, Failure]]:
+def failures(instance: dg.DagsterInstance, names: LibraryNames) -> dict[str, dict[str, Failure]]:
     """By asset and partition key why the last run that was to materialize it failed; reads each failed run once.
 
     Of a run with a configuration of its own it isn't told with what a video was tried: the next one may have another.
     """
     attempts = {
         asset: instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
-            dg.AssetKey(asset)
+            names.key(asset)
         )
         for asset in PER_VIDEO
     }
@@ -110,32 +113,36 @@ def _failure(key: str, steps: Sequence[dg.DagsterEvent], run: dg.DagsterRun) -> 
     return Failure(key, reason(steps) or "the run's process died")
 
 
-def register(instance: dg.DagsterInstance, source: VideoSource, keys: Sequence[str]) -> None:
+def register(instance: dg.DagsterInstance, names: LibraryNames, source: VideoSource, keys: Sequence[str]) -> None:
     """Make partitions of videos of the library, with their data versions; those that have one stay as they are.
 
     Args:
         instance: Where to.
-        source: The library.
+        names: The library's.
+        source: Its videos.
         keys: Their partition keys.
     """
-    known = instance.get_materialized_partitions(dg.AssetKey("video")).intersection(registered(instance))
+    known = instance.get_materialized_partitions(names.videos).intersection(registered(instance, names))
     for key in set(keys) - known:
         with suppress(VideoUnreadableError):  # which its run will say
-            report_version(instance, key, source.fingerprint(key))
-    instance.add_dynamic_partitions(str(videos_partitions.name), keys)
+            report_version(instance, names, key, source.fingerprint(key))
+    instance.add_dynamic_partitions(names("videos"), keys)
 
 
-def report_version(instance: dg.DagsterInstance, key: str, fingerprint: str) -> None:
+def report_version(instance: dg.DagsterInstance, names: LibraryNames, key: str, fingerprint: str) -> None:
     """Tell Dagster the data version of a video."""
-    for event in version_events(key, fingerprint):
+    for event in version_events(names.videos, key, fingerprint):
         instance.report_runless_asset_event(event)
 
 
-def forget(instance: dg.DagsterInstance, store: Store, keys: Sequence[str], results: str) -> Iterator[str]:
+def forget(
+    instance: dg.DagsterInstance, names: LibraryNames, store: Store, keys: Sequence[str], results: str
+) -> Iterator[str]:
     """Make videos no partitions any more; yields each key when it is done.
 
     Args:
         instance: Where they are registered.
+        names: The library's.
         store: Where their results are.
         keys: Their partition keys.
         results: ``keep`` what is stored of them, or move it to ``trash``.
@@ -146,7 +153,7 @@ def forget(instance: dg.DagsterInstance, store: Store, keys: Sequence[str], resu
     for key in keys:
         if results == "trash":
             move_to_trash(store, key)
-        instance.delete_dynamic_partition(str(videos_partitions.name), key)
+        instance.delete_dynamic_partition(names("videos"), key)
         yield key
 
 

@@ -134,6 +134,10 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         """The partition's folder: no key leaves ``base_path`` or shares the folder of another."""
         return base_path.joinpath(*escape_key(partition).split("/"))
 
+    def get_asset_relative_path(self, context: dg.InputContext | dg.OutputContext) -> UPath:
+        """The asset's folder: a library's prefix is for Dagster."""
+        return UPath(_asset(context))
+
     def handle_output(  # type: ignore[override]  # Dagster takes a generator as well
         self, context: dg.OutputContext, obj: Work
     ) -> Iterator[dg.AssetMaterialization]:
@@ -178,7 +182,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             raise dg.DagsterExecutionInterruptedError("Stopped; what is stored is recorded.")
         if no_room:
             raise all_failed(no_room) from no_room
-        asset = context.asset_key.to_user_string()
+        asset = _asset(context)
         attempt = Attempt(asset, self.attempt_digests.get(asset, ""), obj.signatures)
         raise videos_failed(failed, of=len(obj.wanted) + len(obj.failed), attempt=attempt)
 
@@ -187,7 +191,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
 
         Whoever had to wait until nobody else computes looks again what is stored.
         """
-        asset = context.asset_key.to_user_string()
+        asset = _asset(context)
         yield from (Failed(key, error) for key, error in work.failed.items())
         missing = yield from self._recognised(asset, work, list(work.wanted))
         context.log.info(f"{asset}: {len(work.wanted) - len(missing)} stored already, {len(missing)} to compute.")
@@ -216,12 +220,12 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
     def load_input(self, context: dg.InputContext) -> Any:
         """`StoredResults` where the input is annotated so, else the records themselves."""
         if context.dagster_type.typing_type is StoredResults:
-            return StoredResults(self.store, context.asset_key.to_user_string(), context.asset_partition_keys)
+            return StoredResults(self.store, _asset(context), context.asset_partition_keys)
         return super().load_input(context)
 
     def dump_to_path(self, context: dg.OutputContext, obj: Computed, path: UPath) -> None:
         """Write one computed partition to its folder, which is ``path``."""
-        self._write(context.asset_key.to_user_string(), obj)
+        self._write(_asset(context), obj)
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Record:
         """The record stored in the folder ``path``, its bytes compared with their digests.
@@ -303,6 +307,11 @@ class PickleIOManager(StoreIOManager):
     def format(self) -> Format:
         """Pickle: one file for each result."""
         return "pickle"
+
+
+def _asset(context: dg.InputContext | dg.OutputContext) -> str:
+    """The name of an asset, whatever its key begins with."""
+    return context.asset_key.path[-1]
 
 
 def _as_markdown(picture: Picture) -> dg.MarkdownMetadataValue:

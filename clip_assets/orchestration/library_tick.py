@@ -30,9 +30,10 @@ from clip_assets.core.library.listing import Listing, VideoFile, others_in_words
 from clip_assets.core.library.state import LibraryState, LibraryStates
 from clip_assets.core.store import Store
 from clip_assets.orchestration.instance import held_keys, move_to_trash, registered
-from clip_assets.orchestration.partitions import partition_tags, version_events, videos_partitions
+from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.partitions import partition_tags, version_events
 from clip_assets.results.assets import PER_VIDEO
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 REQUESTS_PER_TICK = 25
 """Runs that one tick requests at most: Dagster submits each on its own, in a few tenths of a second."""
@@ -90,6 +91,7 @@ class Decision:
         removed: Keys to delete.
         unfilled: Fingerprints of videos that nothing is asked for, but whose data version is to be reported, by key.
         message: What happened, in words.
+        names: The library's.
     """
 
     cursor: Cursor
@@ -99,16 +101,17 @@ class Decision:
     removed: Sequence[str]
     unfilled: Mapping[str, str]
     message: str
+    names: LibraryNames
 
     def to_dagster(self, before: str | None) -> dg.SensorResult:
         """The answer of the sensor whose cursor was ``before``, which Dagster carries out in this order:
 
         data versions, partitions, cursor, runs. A run so finds the data version that it was asked for.
         """
-        name = str(videos_partitions.name)
+        name, videos = self.names("videos"), self.names.videos
         versions = {**self.unfilled, **{key: video.fingerprint for key, video in self.requested.items()}}
         return dg.SensorResult(
-            asset_events=[event for key, version in versions.items() for event in version_events(key, version)],
+            asset_events=[event for key, version in versions.items() for event in version_events(videos, key, version)],
             dynamic_partitions_requests=[
                 *([dg.AddDynamicPartitionsRequest(name, list(self.new))] if self.new else []),
                 *([dg.DeleteDynamicPartitionsRequest(name, list(self.removed))] if self.removed else []),
@@ -137,21 +140,25 @@ class Look:
         now: Seconds since 1970.
     """
 
-    settings: Settings
+    settings: LibrarySettings
     instance: dg.DagsterInstance
     listed: Listing
     now: float
+    _names: LibraryNames = field(init=False)
     _notes: list[str] = field(default_factory=list)
     _unread: int = 0
     _end: float = field(default_factory=lambda: time.monotonic() + READING_SECONDS)
 
+    def __post_init__(self) -> None:
+        self._names = LibraryNames.of(self.settings)
+
     def decide(self, before: Cursor) -> Decision:
         """What is to be done, ``before`` being the cursor of the last look."""
-        states = LibraryStates(Path(self.instance.storage_directory()) / "video_library")
+        states = LibraryStates(Path(self.instance.storage_directory()) / self._names("video_library"))
         state = states.load(before.state)
-        order = registered(self.instance)
+        order = registered(self.instance, self._names)
         known = {key: state.known.get(key) for key in order}
-        changes = partition_changes(self.listed, known, held_keys(self.instance, order))
+        changes = partition_changes(self.listed, known, held_keys(self.instance, self._names, order))
         settled, sightings = settled_videos(
             (*changes.new, *changes.changed), state.sightings, self.now, self.settings.settle_seconds
         )
@@ -188,6 +195,7 @@ class Look:
                     "left to the next tick": len(settled) - len(looked_at) - self._unread,
                 },
             ),
+            names=self._names,
         )
 
     def _read(
@@ -213,7 +221,7 @@ class Look:
 
     def _unfilled(self, known: Mapping[str, KnownVideo | None], requested: Container[str]) -> dict[str, str]:
         """Fingerprints of known videos whose data version was only observed, or never reported, by key."""
-        filled = self.instance.get_materialized_partitions(dg.AssetKey("video"))
+        filled = self.instance.get_materialized_partitions(self._names.videos)
         return {
             key: video.fingerprint
             for key, video in known.items()
@@ -229,7 +237,7 @@ class Look:
 
     @cached_property
     def _materialized(self) -> set[str]:
-        return self.instance.get_materialized_partitions(dg.AssetKey(_LAST_ASSET))
+        return self.instance.get_materialized_partitions(self._names.key(_LAST_ASSET))
 
     def _note_hold(self, hold: Hold | None, removed: Sequence[str], known: int) -> None:
         """Say what is not deleted, and why."""

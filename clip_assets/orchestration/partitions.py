@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-videos_partitions = dg.DynamicPartitionsDefinition(name="videos")
-
 KEYS_TAG = "clip_assets/videos"
 """Of a run that `clip-assets run` executes: its partition keys, a JSON list."""
 
@@ -18,23 +16,30 @@ _RANGE_END = "dagster/asset_partition_range_end"
 _VERSION = "dagster/data_version"
 
 
-def version_events(key: str, fingerprint: str) -> list[dg.AssetObservation | dg.AssetMaterialization]:
+def version_events(
+    videos: dg.AssetKey, key: str, fingerprint: str
+) -> list[dg.AssetObservation | dg.AssetMaterialization]:
     """The events that tell Dagster the data version of a video, in the order in which it must hear of them.
 
     By observations it tells what is stale: observed before the first run, a later change is told from the content that
     the results were made from. By materializations it tells which partitions are filled; a run takes the last one for
     what it was made from, and so knows all that was observed before.
+
+    Args:
+        videos: The asset key of the source.
+        key: The video's partition key.
+        fingerprint: Its data version.
     """
     tags = {_VERSION: fingerprint}
     return [
-        dg.AssetObservation("video", partition=key, tags=tags),
-        dg.AssetMaterialization("video", partition=key, tags=tags),
+        dg.AssetObservation(videos, partition=key, tags=tags),
+        dg.AssetMaterialization(videos, partition=key, tags=tags),
     ]
 
 
-def materialized_version(instance: dg.DagsterInstance, key: str) -> str | None:
+def materialized_version(instance: dg.DagsterInstance, videos: dg.AssetKey, key: str) -> str | None:
     """The data version that a video was last materialized with; None where it never was."""
-    records = instance.fetch_materializations(dg.AssetRecordsFilter(dg.AssetKey("video"), asset_partitions=[key]), 1)
+    records = instance.fetch_materializations(dg.AssetRecordsFilter(videos, asset_partitions=[key]), 1)
     materialization = records.records[0].asset_materialization if records.records else None
     return (materialization.tags or {}).get(_VERSION) if materialization else None
 

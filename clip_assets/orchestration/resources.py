@@ -1,6 +1,5 @@
 """What the assets work with: where to compute, which CLIP, and the library of videos."""
 
-import functools
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,6 +17,9 @@ from clip_assets.core.model.models import family_of, load_model, model_sha256
 from clip_assets.core.records import SourceStat, VideoProbe
 from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS
 from clip_assets.core.video.readings import Readings
+from clip_assets.orchestration.library_names import LibraryNames
+
+Context = dg.AssetExecutionContext | dg.OpExecutionContext | dg.AssetCheckExecutionContext
 
 
 class GPUResource(dg.ConfigurableResource):
@@ -79,14 +81,8 @@ class ClipModelResource(dg.ConfigurableResource):
             ModelError: The weights can't be had, or aren't CLIP's.
             DeviceError: A device isn't there.
         """
-        return _load_once(
-            self.model_name,
-            self._checkpoint,
-            Path(self.weights),
-            self.gpu.devices(),
-            self._precision(),
-            self.sha256(),
-        )
+        which = (self.model_name, self._checkpoint, Path(self.weights), self.gpu.devices(), self._precision())
+        return _load_once(which, self.sha256())
 
     def parameters(self) -> dict[str, str]:
         """What features depend on in this model, as plain JSON values.
@@ -162,17 +158,32 @@ class VideoLibrary(dg.ConfigurableResource):
         return self._readings.probe(key, timeout_seconds=self.video_timeout)
 
 
-@functools.lru_cache(maxsize=1)
-def _load_once(
-    name: str,
-    checkpoint: Path | None,
-    weights: Path,
-    devices: tuple[str, ...],
-    precision: Precision,
-    sha256: str,
-) -> tuple[ClipModel, ...]:
-    """Replicas of a model; ``sha256`` makes a changed checkpoint another model."""
-    return tuple(
-        load_model(name, checkpoint=checkpoint, weights_folder=weights, device=device, precision=precision)
-        for device in devices
-    )
+def clip_model_of(context: dg.AssetExecutionContext, names: LibraryNames) -> ClipModelResource:
+    """The library's model; whoever asks for it requires the resource `names("clip_model")`."""
+    model: ClipModelResource = getattr(context.resources, names("clip_model"))
+    return model
+
+
+def video_library_of(context: Context, names: LibraryNames) -> VideoLibrary:
+    """The library's videos; whoever asks for them requires the resource `names("library")`."""
+    library: VideoLibrary = getattr(context.resources, names("library"))
+    return library
+
+
+_Which = tuple[str, Path | None, Path, tuple[str, ...], Precision]
+
+_loaded: dict[_Which, tuple[str, tuple[ClipModel, ...]]] = {}
+"""What this process has loaded, with the SHA-256 of its weights: a changed checkpoint takes its old one's place."""
+
+
+def _load_once(which: _Which, sha256: str) -> tuple[ClipModel, ...]:
+    """Replicas of a model: its name, its checkpoint, the folder of published weights, the devices and the precision."""
+    if which not in _loaded or _loaded[which][0] != sha256:
+        _loaded.pop(which, None)  # before the next one takes its memory
+        name, checkpoint, weights, devices, precision = which
+        models = (
+            load_model(name, checkpoint=checkpoint, weights_folder=weights, device=device, precision=precision)
+            for device in devices
+        )
+        _loaded[which] = (sha256, tuple(models))
+    return _loaded[which][1]

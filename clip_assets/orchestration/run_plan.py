@@ -10,9 +10,10 @@ import dagster as dg
 from clip_assets.core.errors import LibraryError
 from clip_assets.core.library.source import VideoSource
 from clip_assets.orchestration.instance import all_keys, failures, keys_at, registered
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.named import Named, registered_keys
 from clip_assets.results.states import State, VideoStatus, video_states
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 
 @dataclass(frozen=True)
@@ -69,16 +70,17 @@ class Plan:
     done: int
 
 
-def make_plan(instance: dg.DagsterInstance, settings: Settings, asked: Asked) -> Plan:
+def make_plan(instance: dg.DagsterInstance, settings: LibrarySettings, asked: Asked) -> Plan:
     """Compare what is asked for with what is stored.
 
     Raises:
         ClipAssetsError: What is asked for isn't there, or the settings don't allow it.
     """
-    order = registered(instance)
+    names = LibraryNames.of(settings)
+    order = registered(instance, names)
     keys, alone = _asked_keys(settings.source, asked, order)
     tasks, gone, as_before, done = [], [], [], 0
-    for status in video_states(settings, keys, failures(instance)):
+    for status in video_states(settings, keys, failures(instance, names)):
         is_chosen = status.state in asked.states if asked.states else status.is_wanted or status.key in alone
         if status.state == "gone":
             gone.append(status.key)

@@ -26,7 +26,7 @@ from clip_assets.core.store.formats import encode_record
 from clip_assets.core.store.manifest import Manifest
 from clip_assets.default_texts import default_texts
 from clip_assets.results.summaries import FeatureSummary, FrameSummary
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 if TYPE_CHECKING:
     from clip_assets.core.store import Store
@@ -120,7 +120,7 @@ def differences(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str,
     return {name: value for name, value in told.items() if value != wanted[name]}
 
 
-def model_parameters(settings: Settings, precision: str) -> Parameters:
+def model_parameters(settings: LibrarySettings, precision: str) -> Parameters:
     """What encoding depends on in the settings' model; a checkpoint that isn't there makes its digest `Unknown`.
 
     Args:
@@ -135,7 +135,7 @@ def model_parameters(settings: Settings, precision: str) -> Parameters:
     return {"model_name": settings.model_name, "weights_sha256": sha256, "precision": precision}
 
 
-def wanted_texts(settings: Settings) -> Parameters:
+def wanted_texts(settings: LibrarySettings) -> Parameters:
     """What a match depends on in the sentences that the settings ask for."""
     return text_parameters(settings.pred_texts or default_texts(settings.model_name))
 

@@ -28,7 +28,7 @@ from clip_assets.results.parameters import (
 from clip_assets.results.staleness import Differing, in_words
 from clip_assets.results.summaries import FrameSummary
 from clip_assets.results.versions import attempt_digests
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 State = Literal["failed", "stale", "missing", "done", "gone"]
 """``done``: what the settings ask for is stored; ``failed``: the last run for it failed; ``stale``: something else is
@@ -103,7 +103,7 @@ class VideoStatus:
         return min(self.assets.values(), key=lambda asset: _WORST_FIRST.index(asset.state))
 
 
-def video_states(settings: Settings, keys: Sequence[str], failures: Failures) -> Iterator[VideoStatus]:
+def video_states(settings: LibrarySettings, keys: Sequence[str], failures: Failures) -> Iterator[VideoStatus]:
     """The state of each video.
 
     A video whose file has the size and time that were noted when its fingerprint was taken is not read. That is meant

@@ -6,10 +6,10 @@ from typing import Any
 from clip_assets.core.digests import digest
 from clip_assets.results.assets import Wish, wanted_parameters
 from clip_assets.results.parameters import Parameters, Unknown, encoding_parameters, model_parameters, wanted_texts
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 
-def code_versions(settings: Settings) -> dict[str, str]:
+def code_versions(settings: LibrarySettings) -> dict[str, str]:
     """The code version of each asset by its name.
 
     A changed setting, or changed weights, shows after a reload as stale on the asset and on all below it; a mended
@@ -24,7 +24,7 @@ def code_versions(settings: Settings) -> dict[str, str]:
     return {asset: digest(_known(parameters))[:12] for asset, parameters in wanted.items()}
 
 
-def attempt_digests(settings: Settings) -> dict[str, str]:
+def attempt_digests(settings: LibrarySettings) -> dict[str, str]:
     """By asset a digest of the settings that may decide whether it fails for a video.
 
     They are those that its bytes depend on, and those that bound time and memory.

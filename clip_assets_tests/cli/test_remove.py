@@ -15,6 +15,7 @@ from clip_assets.core.library.folder import Folder
 from clip_assets.core.records import FrameIndices
 from clip_assets.core.store.store import TRASH, Store
 from clip_assets.orchestration.instance import open_instance, registered
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.named import Named, registered_keys
 from clip_assets.orchestration.partitions import partition_tags
 
@@ -40,7 +41,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def left() -> list[str]:
     with open_instance() as instance:
-        return list(registered(instance))
+        return list(registered(instance, LibraryNames()))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from clip_assets.core.errors import ClipAssetsError, ResultUnwritableError
 from clip_assets.core.store import Store
 from clip_assets.orchestration.in_process import Execution, Listener, RunFailedError
 from clip_assets.orchestration.instance import failures
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.named import Named
 from clip_assets.orchestration.partitions import KEYS_TAG, partition_tags
 from clip_assets.orchestration.run_liveness import signs_folder
@@ -103,7 +104,7 @@ def test_a_broken_video_holds_no_other_back_and_is_red_alone(platform: Platform)
     told = _execute(platform, _plan(platform))
     assert told.became.pop("0.mp4").startswith(f"{platform.videos / '0.mp4'}")
     assert told.became == dict.fromkeys(KEYS[1:], "done")
-    failed = failures(platform.instance)
+    failed = failures(platform.instance, LibraryNames())
     assert {asset: set(failed[asset]) for asset in ASSETS} == {asset: {"0.mp4"} for asset in ASSETS}
 
 

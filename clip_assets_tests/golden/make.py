@@ -21,6 +21,7 @@ import dagster as dg
 from clip_assets.core.library.folder import Folder
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import register
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets_tests.golden import FORMATS, OUTPUT, VIDEOS, golden_settings
 from clip_assets_tests.making.corpus import X264, Recipe, _encode, truncated, write
 
@@ -46,7 +47,7 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     write_videos(VIDEOS)
     with dg.DagsterInstance.ephemeral() as instance:
-        register(instance, Folder(VIDEOS), list(FORMATS))
+        register(instance, LibraryNames(), Folder(VIDEOS), list(FORMATS))
         for key, form in FORMATS.items():
             job = build_definitions(golden_settings(VIDEOS, OUTPUT, form)).resolve_implicit_global_asset_job_def()
             assets = [dg.AssetKey(asset) for asset in ("frame_indices", "clip_features", "text_match")]

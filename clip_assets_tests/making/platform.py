@@ -13,8 +13,9 @@ import dagster as dg
 from clip_assets.core.store import Store
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import register, registered
-from clip_assets.orchestration.resources import _load_once
-from clip_assets.settings import Settings
+from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.resources import _loaded
+from clip_assets.settings import LibrarySettings, Settings
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.checkpoints import random_vit
 
@@ -27,7 +28,11 @@ class Platform:
 
     folder: Path
     instance: dg.DagsterInstance
-    settings: Settings
+    settings: LibrarySettings
+
+    @property
+    def names(self) -> LibraryNames:
+        return LibraryNames.of(self.settings)
 
     @property
     def videos(self) -> Path:
@@ -38,14 +43,14 @@ class Platform:
         return Store(self.settings.output)
 
     def add(self, *keys: str) -> None:
-        register(self.instance, self.settings.source, keys)
+        register(self.instance, self.names, self.settings.source, keys)
 
     def change(self, **settings: Any) -> None:
-        self.settings = Settings(**{**self.settings.model_dump(), **settings})
+        self.settings = type(self.settings)(**{**self.settings.model_dump(), **settings})
 
     def as_new(self) -> None:
         """Go on as in a new process, which has no model loaded."""
-        _load_once.cache_clear()
+        _loaded.clear()
 
     def materialize(
         self,
@@ -73,7 +78,7 @@ class Platform:
         )
 
     def registered(self) -> list[str]:
-        return list(registered(self.instance))
+        return list(registered(self.instance, self.names))
 
 
 def make_platform(folder: Path, instance: dg.DagsterInstance) -> Platform:

@@ -18,6 +18,7 @@ from clip_assets.core.records import SourceStat
 from clip_assets.orchestration import resources
 from clip_assets.orchestration.in_process import Execution, Listener
 from clip_assets.orchestration.instance import register
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.library_tick import Cursor, Look
 from clip_assets.orchestration.named import Named
 from clip_assets.orchestration.run_plan import Asked, make_plan
@@ -107,7 +108,7 @@ def platform(tmp_path: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyP
 def test_videos_of_any_source_are_listed_computed_and_recognised(platform: Platform, files: dict[str, Path]) -> None:
     plan = make_plan(platform.instance, platform.settings, Asked())
     assert plan.new == ["films/first", "films/second"]
-    register(platform.instance, platform.settings.source, plan.new)
+    register(platform.instance, LibraryNames(), platform.settings.source, plan.new)
     told = Told()
     Execution(platform.instance, platform.settings, told).execute(plan.tasks)
     assert told.became == {"films/first": "1 frames", "films/second": "1 frames"}

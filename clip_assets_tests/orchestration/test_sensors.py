@@ -23,6 +23,7 @@ from clip_assets.core.store.store import TRASH, Store
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
 from clip_assets.orchestration.instance import all_keys, keys_at, register
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.library_tick import REQUESTS_PER_TICK, Cursor, Decision, Look
 from clip_assets.orchestration.partitions import materialized_version, version_events
 from clip_assets.results.assets import PER_VIDEO
@@ -153,15 +154,13 @@ def test_a_new_or_changed_video_s_data_version_is_observed(platform: Platform) -
     versions = [record.asset_observation.tags["dagster/data_version"] for record in records]
     assert versions[0] == fingerprint(platform.videos / "a.mp4")
     assert len(versions) == len(set(versions)) == 2
-    assert materialized_version(platform.instance, "a.mp4") == versions[0]
+    assert materialized_version(platform.instance, dg.AssetKey("video"), "a.mp4") == versions[0]
 
 
 def test_a_library_that_was_registered_before_videos_were_filled_is_filled_tick_by_tick(platform: Platform) -> None:
     keys = [f"{name}.mp4" for name in "abcde"]
     video = dg.AssetKey("video")
-    with patch(
-        "clip_assets.orchestration.library_tick.version_events", lambda key, version: version_events(key, version)[:1]
-    ):
+    with patch("clip_assets.orchestration.library_tick.version_events", lambda *of: version_events(*of)[:1]):
         daemon = steady(platform, *keys)
     assert platform.instance.get_materialized_partitions(video) == set()
     daemon.cursor = json.dumps({"state": Cursor.from_json(daemon.cursor).state, "hold": None})
@@ -413,7 +412,7 @@ def test_a_video_of_another_ending_that_was_added_by_name_is_kept_and_other_file
     for name, reason in [("notes.txt", "it is a text"), ("gone.mp4", "No such file"), ("take.00", "No such file")]:
         with pytest.raises(ClipAssetsError, match=rf"{name}: {reason}"):
             list(keys_at(platform.settings.source, platform.videos / name))
-    register(platform.instance, platform.settings.source, all_keys(platform.settings.source))
+    register(platform.instance, LibraryNames(), platform.settings.source, all_keys(platform.settings.source))
     assert "4 files left out for their ending: .txt 2, " in caplog.text
     sensor = build_definitions(platform.settings).get_repository_def().get_sensor_def("video_library")
     context = dg.build_sensor_context(instance=platform.instance, definitions=build_definitions(platform.settings))
@@ -561,8 +560,8 @@ def test_a_failure_is_taken_up_once_and_not_where_a_later_run_has_taken_it_up(
 def test_a_failure_that_is_older_than_a_day_is_left_alone(platform: Platform, batch: list[str]) -> None:
     platform.materialize(*batch)
     day = time.time() + LOOK_BACK_SECONDS
-    assert asked(FailuresLook(platform.instance, 16, day + 60).decide(FailuresCursor())) == []
-    assert asked(FailuresLook(platform.instance, 16, day - 60).decide(FailuresCursor())) == SPLIT
+    assert asked(FailuresLook(platform.instance, LibraryNames(), 16, day + 60).decide(FailuresCursor())) == []
+    assert asked(FailuresLook(platform.instance, LibraryNames(), 16, day - 60).decide(FailuresCursor())) == SPLIT
 
 
 def test_what_a_tick_has_no_requests_left_for_is_taken_up_by_the_next(platform: Platform, batch: list[str]) -> None:

@@ -151,9 +151,7 @@ def test_a_library_that_was_only_observed_is_filled_when_it_is_observed_again(tm
         platform.change(pictures="off")
         for key in EVERY:
             corpus.single_frame(platform.videos / key)
-        with patch(
-            "clip_assets.orchestration.instance.version_events", lambda key, version: version_events(key, version)[:1]
-        ):
+        with patch("clip_assets.orchestration.instance.version_events", lambda *of: version_events(*of)[:1]):
             platform.add(*EVERY)
         assert platform.materialize(SINGLE).success
         assert platform.materialize(*BATCH).success

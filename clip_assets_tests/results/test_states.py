@@ -36,7 +36,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 
 
 def videos(platform: Platform) -> dict[str, VideoStatus]:
-    found = video_states(platform.settings, platform.registered(), failures(platform.instance))
+    found = video_states(platform.settings, platform.registered(), failures(platform.instance, platform.names))
     return {video.key: video for video in found}
 
 

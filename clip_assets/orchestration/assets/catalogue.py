@@ -8,7 +8,8 @@ from typing import Any
 
 import dagster as dg
 
-from clip_assets.settings import Settings
+from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.settings import LibrarySettings
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,17 @@ NEW_VIDEO = """A new video comes in with `clip-assets add PATH`, with **Add a pa
 
 
 def catalogue_entry(
-    asset: str, settings: Settings, partitions: dg.PartitionsDefinition[str], intro: str, arrays: Sequence[ArrayDoc]
+    asset: str,
+    settings: LibrarySettings,
+    partitions: dg.PartitionsDefinition[str],
+    intro: str,
+    arrays: Sequence[ArrayDoc],
 ) -> dict[str, Any]:
-    """The arguments of ``dg.asset`` that only describe it, and its partitions.
+    """The arguments of ``dg.asset`` that say what it is called, where it is stored and what it means.
 
     Args:
         asset: Its name.
-        settings: The deployment's: where results are stored; the group, the owners and the tags.
+        settings: The library's: its names; where results are stored; the group, the owners and the tags.
         partitions: The videos.
         intro: What it is, and where to read on.
         arrays: What is stored of each video.
@@ -48,8 +53,11 @@ def catalogue_entry(
     columns = [
         dg.TableColumn(array.name, f"{array.dtype} {array.shape}", description=array.meaning) for array in arrays
     ]
+    names = LibraryNames.of(settings)
     location = f"{settings.output}/{asset}"
     return {
+        "key": names.key(asset),
+        "io_manager_key": names("io_manager"),
         "partitions_def": partitions,
         "group_name": settings.group,
         "owners": settings.owners,

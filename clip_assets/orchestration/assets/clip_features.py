@@ -23,13 +23,14 @@ from clip_assets.orchestration.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.orchestration.assets.common import ForceConfig, draw, table, want_each
 from clip_assets.orchestration.failures import every_video_s_fault
 from clip_assets.orchestration.io_managers import StoredResults
-from clip_assets.orchestration.resources import ClipModelResource, VideoLibrary
+from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.resources import VideoLibrary, clip_model_of, video_library_of
 from clip_assets.orchestration.run_progress import Progress
 from clip_assets.orchestration.work import Computed, Failed, Work
 from clip_assets.results.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows, plotted, speed_rows
 from clip_assets.results.parameters import Parameters, encoding_parameters, feature_parameters, is_outdated, of_frames
 from clip_assets.results.summaries import FeatureSummary, FrameSummary
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 PICTURES = (similarity_over_time, change_over_time)
 
@@ -56,21 +57,22 @@ ARRAYS = [
 ]
 
 
-def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def build(settings: LibrarySettings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset; decoder and handling of damage are the deployment's."""
 
+    names = LibraryNames.of(settings)
+
     @dg.asset(
+        ins=names.ins("frame_indices"),
+        required_resource_keys={names("library"), names("clip_model")},
         kinds={family_of(settings.model_name).name, "pytorch", "numpy"},
         **catalogue_entry("clip_features", settings, partitions, INTRO, ARRAYS),
     )
     @every_video_s_fault()
     def clip_features(
-        context: dg.AssetExecutionContext,
-        config: ForceConfig,
-        frame_indices: StoredResults,
-        library: VideoLibrary,
-        clip_model: ClipModelResource,
+        context: dg.AssetExecutionContext, config: ForceConfig, frame_indices: StoredResults
     ) -> dg.Output[Work]:
+        library, clip_model = video_library_of(context, names), clip_model_of(context, names)
         options = replace(
             settings.pipeline_options,
             batch_size=clip_model.gpu.batch_size,

@@ -17,13 +17,14 @@ from clip_assets.core.video import check_whole
 from clip_assets.orchestration.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.orchestration.assets.common import ForceConfig, draw, table, want_each
 from clip_assets.orchestration.failures import every_video_s_fault
-from clip_assets.orchestration.resources import VideoLibrary
+from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.resources import video_library_of
 from clip_assets.orchestration.run_progress import Progress
 from clip_assets.orchestration.work import Computed, Failed, Work
 from clip_assets.results.facts import FACT_COLUMNS, plotted, source_rows
 from clip_assets.results.parameters import frame_parameters, frames_sha256
 from clip_assets.results.summaries import FrameSummary
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 INTRO = """Which frames of the video are sampled, and when each is on screen. Cheap: look at the contact sheet of a
 partition before you spend time on features."""
@@ -40,7 +41,7 @@ ARRAYS = [
 ]
 
 
-def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def build(settings: LibrarySettings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset; the deployment's sampling is the default of its run config."""
 
     class SamplingConfig(ForceConfig):
@@ -57,15 +58,17 @@ def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.As
             description="The frame on screen at a sample's time, or the one that ffmpeg's fps filter emits.",
         )
 
+    names = LibraryNames.of(settings)
+
     @dg.asset(
-        deps=["video"],
+        deps=[names.videos],
+        required_resource_keys={names("library")},
         kinds={"python", "numpy"},
         **catalogue_entry("frame_indices", settings, partitions, INTRO, ARRAYS),
     )
     @every_video_s_fault()
-    def frame_indices(
-        context: dg.AssetExecutionContext, config: SamplingConfig, library: VideoLibrary
-    ) -> dg.Output[Work]:
+    def frame_indices(context: dg.AssetExecutionContext, config: SamplingConfig) -> dg.Output[Work]:
+        library = video_library_of(context, names)
         sampling = Sampling(config.extraction_fps, config.extraction_total, config.frame_selection)
         batch = context.partition_keys
         signatures = library.signatures(batch)

@@ -16,11 +16,12 @@ from clip_assets.orchestration.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.orchestration.assets.common import ForceConfig, draw, kept_pictures, table, want_each
 from clip_assets.orchestration.failures import every_video_s_fault
 from clip_assets.orchestration.io_managers import StoredResults
+from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.run_progress import Progress
 from clip_assets.orchestration.work import Computed, Failed, Work
 from clip_assets.results.facts import SHOT_COLUMNS, plotted, shot_rows
 from clip_assets.results.summaries import ShotStretch, ShotSummary
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 MAX_SHOTS_TOLD = 50
 """Rows of the table of shots that a materialization shows."""
@@ -39,10 +40,14 @@ ARRAYS = [
 ]
 
 
-def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def build(settings: LibrarySettings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset."""
 
-    @dg.asset(kinds={"python", "numpy"}, **catalogue_entry("shots", settings, partitions, INTRO, ARRAYS))
+    @dg.asset(
+        ins=LibraryNames.of(settings).ins("frame_indices", "clip_features"),
+        kinds={"python", "numpy"},
+        **catalogue_entry("shots", settings, partitions, INTRO, ARRAYS),
+    )
     @every_video_s_fault()
     def shots(
         context: dg.AssetExecutionContext,

@@ -22,13 +22,14 @@ from clip_assets.orchestration.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.orchestration.assets.common import ForceConfig, draw, kept_pictures, table, want_each
 from clip_assets.orchestration.failures import every_video_s_fault
 from clip_assets.orchestration.io_managers import StoredResults
-from clip_assets.orchestration.resources import ClipModelResource
+from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.resources import clip_model_of
 from clip_assets.orchestration.run_progress import Progress
 from clip_assets.orchestration.work import Computed, Failed, Work
 from clip_assets.results.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, plotted, stretch_rows
 from clip_assets.results.parameters import match_parameters
 from clip_assets.results.summaries import FrameSummary, MatchSummary
-from clip_assets.settings import Settings
+from clip_assets.settings import LibrarySettings
 
 MAX_STRETCHES = 50
 """Rows of the table of stretches that a materialization shows."""
@@ -45,7 +46,7 @@ ARRAYS = [
 ]
 
 
-def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def build(settings: LibrarySettings, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     """The asset; the deployment's sentences are the default of its run config."""
 
     class TextMatchConfig(ForceConfig):
@@ -56,17 +57,19 @@ def build(settings: Settings, partitions: dg.PartitionsDefinition[str]) -> dg.As
             description="Sentences; null: 'a photo of {class}' for the 400 Kinetics classes, or the demo model's own.",
         )
 
+    names = LibraryNames.of(settings)
+
     @dg.asset(
+        ins=names.ins("clip_features"),
+        required_resource_keys={names("clip_model")},
         kinds={family_of(settings.model_name).name, "pytorch", "numpy"},
         **catalogue_entry("text_match", settings, partitions, INTRO, ARRAYS),
     )
     @every_video_s_fault()
     def text_match(
-        context: dg.AssetExecutionContext,
-        config: TextMatchConfig,
-        clip_features: StoredResults,
-        clip_model: ClipModelResource,
+        context: dg.AssetExecutionContext, config: TextMatchConfig, clip_features: StoredResults
     ) -> dg.Output[Work]:
+        clip_model = clip_model_of(context, names)
         texts = tuple(config.pred_texts or default_texts(clip_model.model_name))
         weights, asked = clip_model.sha256(), text_parameters(texts)
         wanted, failed = want_each(
