@@ -17,8 +17,7 @@ import pytest
 from PIL import Image
 
 import clip_assets
-from clip_assets.asking import encoders
-from clip_assets.asking import library as library_module
+from clip_assets.asking import comparing, encoders
 from clip_assets.asking.answers import Moment
 from clip_assets.asking.library import Library
 from clip_assets.core.errors import QueryError, ResultMissingError, SettingsError, TextError
@@ -227,7 +226,7 @@ def test_the_model_is_the_one_that_most_videos_have_unless_one_is_named(tmp_path
 def test_a_large_library_is_compared_in_the_background_and_at_once_on_request(tmp_path, monkeypatch):
     made = MadeLibrary(tmp_path)
     made.add("a.mp4", clip_of((0, 6)))
-    monkeypatch.setattr(library_module, "SMALL_LIBRARY", 0)
+    monkeypatch.setattr(comparing, "SMALL_LIBRARY", 0)
     lib = clip_assets.open_library(tmp_path / "output", videos=made.videos)
     assert lib.videos() == ("a.mp4",)
     made.add("b.mp4", clip_of((1, 6)))
@@ -236,7 +235,7 @@ def test_a_large_library_is_compared_in_the_background_and_at_once_on_request(tm
     assert found.as_of.timestamp() <= time.time()
     assert {moment.key for moment in lib.find(like="a.mp4@1", refresh=True)} == {"a.mp4", "b.mp4"}
     made.add("c.mp4", clip_of((2, 6)))
-    monkeypatch.setattr(library_module, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(comparing, "LOOK_SECONDS", 0.0)
     lib.find(like="a.mp4@1")
     lib.wait()
     assert lib.videos() == ("a.mp4", "b.mp4", "c.mp4")

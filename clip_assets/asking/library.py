@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clip_assets.asking.answers import Moment, Moments, Scores, SimilarVideo, notes_of
+from clip_assets.asking.comparing import Comparing
 from clip_assets.asking.encoders import Encoders
 from clip_assets.asking.questions import (
     Part,
@@ -23,8 +22,9 @@ from clip_assets.asking.questions import (
     several,
     sum_of,
 )
+from clip_assets.asking.rows import Rows, stored_rows
 from clip_assets.core.digests import digest
-from clip_assets.core.errors import ClipAssetsError, QueryError, ResultMissingError
+from clip_assets.core.errors import QueryError, ResultMissingError
 from clip_assets.core.library.keys import is_under
 from clip_assets.core.library.source import VideoSource
 from clip_assets.core.model.models import family_of, is_model, weights_are_here
@@ -48,19 +48,16 @@ from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.default_texts import default_texts
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from clip_assets.core.export.contents import What
     from clip_assets.core.search.index import IndexedVideo
     from clip_assets.settings import LibrarySettings
 
     Picture = str | Path | bytes | Image
-
-LOOK_SECONDS = 10.0
-"""The whole library is compared in the background, at most so often."""
-
-SMALL_LIBRARY = 1000
-"""Videos below which a library is compared at once, the first time that it is asked."""
 
 _PHRASE = "a photo of "
 
@@ -76,11 +73,7 @@ class Library:
         where = digest({"output": str(self._store.root)})[:32]
         self._upkeep = Upkeep(ShotCache(folder / "search" / where), self._store, settings.source)
         self._encoders = Encoders(settings, TextCache(folder / "texts.sqlite"))
-        self._background: threading.Thread | None = None
-        self._trouble = ""
-        self._is_first = True
-        self._first = threading.Lock()
-        self._lock = threading.Lock()
+        self._comparing = Comparing(self._upkeep)
 
     @property
     def source(self) -> VideoSource:
@@ -124,7 +117,7 @@ class Library:
         if top < 1 or per_video < 1:
             raise QueryError(f"top is {top} and per_video {per_video}; allowed is 1 and more.")
         sentences = asked_sentences(sentence, text, without)
-        self._compare(refresh)
+        self._comparing.compare(refresh)
         census = self._upkeep.census()
         model, weights = self._encoders.model_of(census)
         if weights not in census.states:
@@ -158,7 +151,7 @@ class Library:
             StoreError: What is stored can't be read.
         """
         sentences = asked_sentences(sentence, text, without)
-        self._compare(refresh=False)
+        self._comparing.compare()
         model, weights = self._encoders.model_of(self._upkeep.census())
         video = self._searched(weights, key)
         vector = sum_of(self._parts(self._encoders.encoder(model, weights), sentences, image, like))
@@ -171,7 +164,7 @@ class Library:
         Raises:
             QueryError: The video isn't in the library.
         """
-        self._compare(refresh)
+        self._comparing.compare(refresh)
         _, weights = self._encoders.model_of(self._upkeep.census())
         index = self._upkeep.cache.index(weights)
         places = {video.key: place for place, video in enumerate(index.videos)}
@@ -191,7 +184,7 @@ class Library:
 
     def videos(self) -> tuple[str, ...]:
         """The keys of the videos that are searched."""
-        self._compare(refresh=False)
+        self._comparing.compare()
         return self._keys(self._encoders.model_of(self._upkeep.census())[1])
 
     def features(self, key: str) -> ClipFeatures:
@@ -215,32 +208,46 @@ class Library:
             raise ResultMissingError(f"No features are stored for {key!r} in {self._store.root}.")
         return shots_of(self._store, manifest)
 
-    def count(self) -> int:
-        """How many videos have features, whatever their model and state, as far as is known."""
-        return sum(self._upkeep.census().models.values())
-
-    def refresh(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Compare the whole library with what is searched.
+    def rows(self, what: What = "features", *, under: str = "", float16: bool = False) -> Rows:
+        """What is stored of the videos that are searched, to be read as a table or exported.
 
         Args:
-            progress: Told now and then how many of how many new and changed videos are read.
+            what: What a row is of: a sampled frame's feature, a shot, or a sampled frame's probabilities.
+            under: Only videos in this folder.
+            float16: Whether vectors are rounded to half precision.
 
         Raises:
+            ExportError: Nothing is stored of them.
             StoreError: What is stored can't be read.
         """
-        self._is_first = False
-        self._upkeep.refresh(progress)
-        self._trouble = ""
+        self.refresh()
+        model = self._encoders.model_of(self._upkeep.census())
+        return stored_rows(self._store, self._upkeep, self.source, model, what, under, float16)
+
+    def to_arrow(self, what: What = "features", *, under: str = "", float16: bool = False) -> pa.Table:
+        """All `rows` in memory; model and data versions are in the schema's metadata.
+
+        Raises:
+            ExportError: Nothing is stored of them, or pyarrow isn't installed.
+            StoreError: What is stored can't be read.
+        """
+        return self.rows(what, under=under, float16=float16).to_arrow()
+
+    def to_pandas(self, what: What = "features", *, under: str = "", float16: bool = False) -> pd.DataFrame:
+        """All `rows` as a data frame, in whose vectors' columns each cell is an array; raises as `to_arrow` does."""
+        return self.rows(what, under=under, float16=float16).to_arrow().to_pandas()
+
+    def count(self) -> int:
+        """How many videos have features, whatever their model and state, as far as is known."""
+        return self._upkeep.count()
+
+    def refresh(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Compare the whole library with what is searched; see `Comparing.refresh`."""
+        self._comparing.refresh(progress)
 
     def compare_if_small(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Compare the whole library before the first question, if that is quickly done or was never done.
-
-        Args:
-            progress: As of `refresh`.
-        """
-        with self._first:  # who asks meanwhile waits for it: before it nothing is found
-            if self._is_first and (self.count() < SMALL_LIBRARY or not self._upkeep.cache.looked_at()):
-                self.refresh(progress)
+        """Compare the library before the first question, if that is quickly done; see `Comparing.if_small`."""
+        self._comparing.if_small(progress)
 
     def prepare(self) -> bool:
         """Do what the first question would wait for: compare the library, load the model, encode the usual sentences.
@@ -252,7 +259,7 @@ class Library:
             ModelError: The model can't be loaded, or isn't that of the features.
             StoreError: What is stored can't be read.
         """
-        self._compare(refresh=False)
+        self._comparing.compare()
         census = self._upkeep.census()
         model, weights = self._encoders.model_of(census)
         if weights not in census.states:
@@ -267,26 +274,7 @@ class Library:
 
     def wait(self) -> None:
         """Wait until a comparison in the background is done."""
-        if self._background:
-            self._background.join()
-
-    def _compare(self, refresh: bool) -> None:
-        """Compare the whole library: at once if that is asked for, or quickly done; else in the background."""
-        if refresh:
-            self.refresh()
-            return
-        self.compare_if_small()
-        if time.time() - self._upkeep.cache.looked_at() > LOOK_SECONDS:
-            with self._lock:
-                if not (self._background and self._background.is_alive()):
-                    self._background = threading.Thread(target=self._compare_quietly, daemon=True)
-                    self._background.start()
-
-    def _compare_quietly(self) -> None:
-        try:
-            self.refresh()
-        except ClipAssetsError as error:
-            self._trouble = str(error)
+        self._comparing.wait()
 
     def _parts(
         self,
@@ -339,8 +327,8 @@ class Library:
     def _notes(self, model: str, weights: str, sentences: Sequence[tuple[str, float]]) -> tuple[str, ...]:
         """What the reader of an answer should know."""
         told = [*notes_of(self._upkeep.census(), weights, self._settings.source.where())]
-        if self._trouble:
-            told.append(f"The library couldn't be compared: {self._trouble}")
+        if trouble := self._comparing.trouble:
+            told.append(f"The library couldn't be compared: {trouble}")
         if is_model(model) and not all(words.isascii() for words, _ in sentences):
             told += filter(None, [family_of(model).language_note])
         return tuple(told)

@@ -118,6 +118,12 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         add_find_arguments(find)
         add_similar_arguments(similar)
 
+    export = commands.add_parser("export", help="write what is stored as Parquet, WebDataset, HDF5 or CSV files")
+    if argv[:1] == ["export"]:
+        from clip_assets.cli.export import add_arguments as add_export_arguments
+
+        add_export_arguments(export)
+
     browse = commands.add_parser("browse", help="open the page to ask and to look at all videos")
     if argv[:1] == ["browse"]:
         from clip_assets.cli.browse import add_arguments

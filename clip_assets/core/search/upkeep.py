@@ -63,6 +63,10 @@ class Upkeep:
             models[model, weights] += count
         return Census(models, states, self.cache.looked_at(), self._unlisted)
 
+    def count(self) -> int:
+        """How many results the cache knows, whatever their model and state."""
+        return sum(self.cache.counts().values())
+
     def refresh(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Compare the whole library: read what is new or changed, forget what went, look at the videos' files.
 
