@@ -120,8 +120,8 @@ def stored_rows(
     return Rows(table, (*notes, *(f"Left out: {_videos(count)} {why}." for why, count in left_out.items())))
 
 
-def moment_rows(found: Moments) -> Rows:
-    """An answer's moments."""
+def moment_rows(found: Moments, asked: str) -> Rows:
+    """An answer's moments, and what was asked."""
     values = [[getattr(moment, column.name) for moment in found] for column in _MOMENT]
     named = dict(zip((column.name for column in _MOMENT), values, strict=True))
     named["also_in"] = ["\n".join(keys) for keys in named["also_in"]]
@@ -131,7 +131,7 @@ def moment_rows(found: Moments) -> Rows:
     }
     content = digest({name: [str(value) for value in column] for name, column in rows.items()})
     part = Part("", len(found), content, content)
-    return Rows(Table("moments", _MOMENT, (part,), lambda _: iter([rows]), {}), found.notes)
+    return Rows(Table("moments", _MOMENT, (part,), lambda _: iter([rows]), {"asked_for": asked}), found.notes)
 
 
 def _left_out(known: Sequence[KnownResult], weights: str, source: VideoSource, under: str) -> Iterator[str]:

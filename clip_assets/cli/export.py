@@ -63,4 +63,4 @@ def _rows(library: Library, arguments: Namespace) -> Rows:
     found = library.find(
         arguments.find, top=arguments.top, per_video=arguments.per_video, under=arguments.under, refresh=True
     )
-    return moment_rows(found)
+    return moment_rows(found, arguments.find)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +15,12 @@ PREFIX = "clip_assets."
 """Of the names in a schema's metadata, which others write to as well."""
 
 
-def schema_of(table: Table, about: Mapping[str, str]) -> pa.Schema:
+def schema_of(table: Table) -> pa.Schema:
     """The table's schema, with what is told about its rows as metadata."""
     import pyarrow as pa
 
     fields = [pa.field(column.name, _arrow_type(column), nullable=False) for column in table.columns]
-    return pa.schema(fields, metadata={PREFIX + name: value for name, value in about.items()})
+    return pa.schema(fields, metadata={PREFIX + name: value for name, value in told_about(table).items()})
 
 
 def to_arrow(table: Table) -> pa.Table:
@@ -32,7 +31,7 @@ def to_arrow(table: Table) -> pa.Table:
     """
     import pyarrow as pa
 
-    schema = schema_of(table, told_about(table, table.parts))
+    schema = schema_of(table)
     batches = (batch for part in table.parts for batch in table.read(part))
     copies = ({name: np.array(v) if isinstance(v, np.ndarray) else v for name, v in b.items()} for b in batches)
     return pa.Table.from_batches([record_batch(batch, schema) for batch in copies], schema)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,7 +15,7 @@ from clip_assets.core.errors import ExportFolderError, ResultCorruptError, Resul
 from clip_assets.core.export.card import CARD, card_of
 from clip_assets.core.export.formats import FORMATS, Format, FormatName, check_installed
 from clip_assets.core.export.shards import SHARD_BYTES, Shard, ShardRecord, content_digest, planned_shards
-from clip_assets.core.export.table import Part, Table, told_about
+from clip_assets.core.export.table import Part, Table
 from clip_assets.core.store.checks import reported, sha256
 
 ABOUT = "export.json"
@@ -149,7 +149,7 @@ def _write_rows(
     path: Path, table: Table, form: Format, parts: Sequence[Part]
 ) -> tuple[Part, ResultMissingError | ResultCorruptError] | None:
     """Write the rows of these parts; the first that can't be read, and why, else None."""
-    with closing(form.open(path, table, told_about(table, parts))) as writer:
+    with closing(form.open(path, replace(table, parts=tuple(parts)))) as writer:
         for part in parts:
             try:
                 batches = table.read(part)

@@ -34,23 +34,44 @@ class Format:
         suffix: Of its files' names, without the dot.
         library: The module that writes it; empty where Python does. It comes with the extra of the format's name.
         version: Of how a table is laid out in it; raise it where that changes, so that files are written again.
-        open: Begins a file for rows of a table, that tells about them by name.
+        open: Begins a file for a table's rows, which come to it in the order of the table's parts.
     """
 
     suffix: str
     library: str
     version: int
-    open: Callable[[Path, Table, Mapping[str, str]], Writer]
+    open: Callable[[Path, Table], Writer]
 
 
-def _parquet(path: Path, table: Table, about: Mapping[str, str]) -> Writer:
+def _parquet(path: Path, table: Table) -> Writer:
     from clip_assets.core.export.to_parquet import ParquetFile
 
-    return ParquetFile(path, table, about)
+    return ParquetFile(path, table)
+
+
+def _webdataset(path: Path, table: Table) -> Writer:
+    from clip_assets.core.export.to_webdataset import WebDatasetFile
+
+    return WebDatasetFile(path, table)
+
+
+def _hdf5(path: Path, table: Table) -> Writer:
+    from clip_assets.core.export.to_hdf5 import Hdf5File
+
+    return Hdf5File(path, table)
+
+
+def _csv(path: Path, table: Table) -> Writer:
+    from clip_assets.core.export.to_csv import CsvFile
+
+    return CsvFile(path, table)
 
 
 FORMATS: Mapping[FormatName, Format] = {
     "parquet": Format("parquet", "pyarrow", 1, _parquet),
+    "webdataset": Format("tar", "webdataset", 1, _webdataset),
+    "hdf5": Format("h5", "h5py", 1, _hdf5),
+    "csv": Format("csv", "", 1, _csv),
 }
 """The formats by name."""
 

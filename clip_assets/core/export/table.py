@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +85,9 @@ class Table:
         return sum(column.cell_bytes for column in self.columns)
 
 
-def told_about(table: Table, parts: Iterable[Part]) -> dict[str, str]:
-    """What is known of some parts' rows, by name: what all have in common, data versions and labels as JSON."""
-    versions = {part.key: part.data_version for part in parts}
+def told_about(table: Table) -> dict[str, str]:
+    """What is known of a table's rows, by name: what they have in common, data versions and labels as JSON."""
+    versions = {part.key: part.data_version for part in table.parts}
     labels = {f"{column.name}_of": column.labels for column in table.columns if column.labels}
     as_json = {"data_versions": versions, **labels}
     return {**table.about, **{name: json.dumps(value, ensure_ascii=False) for name, value in as_json.items()}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +21,10 @@ class ParquetFile:
     The bytes of floats are laid out by their place in the number before zstd packs them; only words have dictionaries.
     """
 
-    def __init__(self, path: Path, table: Table, about: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, table: Table) -> None:
         from pyarrow.parquet import ParquetWriter
 
-        self._schema = schema_of(table, about)
+        self._schema = schema_of(table)
         floats = [column for column in table.columns if column.dtype.startswith("float")]
         self._file = ParquetWriter(
             path,
