@@ -27,7 +27,6 @@ from clip.model import CLIP
 from clip_assets.core.cores import available_cores
 from clip_assets.core.model.clip_model import ClipModel, Precision
 from clip_assets.core.model.devices import default_batch_size, resolve_precision
-from clip_assets.core.model.models import family_of, load_model
 from clip_assets.core.pipeline.allocator import keep_freed_memory
 from clip_assets.core.pipeline.decoding import FRAMES_PER_MESSAGE, PipelineOptions, VideoJob
 from clip_assets.core.pipeline.features import Extracted, extract_features
@@ -35,6 +34,7 @@ from clip_assets.core.pipeline.staging import CpuStaging
 from clip_assets.core.records import FrameIndices
 from clip_assets.core.sampling import Sampling
 from clip_assets.core.video import decode
+from clip_assets.models import family_of, load_model
 from videos import SIZES, planned, video
 
 # The arguments of OpenAI's CLIP: embed_dim, image_resolution, vision_layers, vision_width, vision_patch_size,

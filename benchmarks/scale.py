@@ -24,10 +24,10 @@ from pathlib import Path
 import dagster as dg
 
 from clip_assets.core.library.fingerprints import fingerprint
-from clip_assets.core.model.models import load_model
 from clip_assets.core.pipeline.decoding import VideoJob
 from clip_assets.core.pipeline.features import Extracted, extract_features
 from clip_assets.core.video import probe
+from clip_assets.models import load_model
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.settings import Settings
 from empty import empty_job, run

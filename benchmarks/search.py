@@ -26,7 +26,6 @@ import numpy as np
 from clip_assets.core.digests import digest
 from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.folder import Folder
-from clip_assets.core.model.openai.weights import model_sha256
 from clip_assets.core.records import ClipFeatures, Shots, SourceStat
 from clip_assets.core.search.ask import StoredRows, ask
 from clip_assets.core.search.cache import ShotCache
@@ -39,6 +38,7 @@ from clip_assets.core.shots import find_shots, row_edges, shot_parameters
 from clip_assets.core.store import Store
 from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.default_texts import default_texts
+from clip_assets.models import model_sha256
 
 WIDTH, ROWS_OF_VIDEO = 512, 300
 MODEL = "ViT-B/32"

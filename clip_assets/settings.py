@@ -20,10 +20,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clip_assets.core.errors import SettingsError
 from clip_assets.core.library.source import VideoSource, source_at
-from clip_assets.core.model.models import family_of, is_model, model_names
 from clip_assets.core.pipeline.decoding import PipelineOptions
 from clip_assets.core.sampling import Sampling
 from clip_assets.core.video import DecoderName
+from clip_assets.models import family_of, is_model, model_names
 
 PREFIX = "CLIP_ASSETS_"
 TESTS_PREFIX = "CLIP_ASSETS_TEST_"

@@ -21,11 +21,11 @@ from clip_assets.asking import comparing, encoders
 from clip_assets.asking.answers import Moment
 from clip_assets.asking.library import Library
 from clip_assets.core.errors import QueryError, ResultMissingError, SettingsError, TextError
-from clip_assets.core.model.openai.weights import model_sha256
 from clip_assets.core.records import ClipFeatures
 from clip_assets.core.search.encoding import read_picture
 from clip_assets.core.store import Store
 from clip_assets.demo.shapes import Shape, draw, plain
+from clip_assets.models import model_sha256
 from clip_assets_tests.core.search.corpus import Library as MadeLibrary
 from clip_assets_tests.core.search.corpus import clip_of
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip_assets.core.model.models import load_model
 from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
 from clip_assets.core.pipeline.features import Extracted, extract_features
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import probe
+from clip_assets.models import load_model
 
 
 def published(reference_folder: Path, run: str, name: str) -> np.ndarray:

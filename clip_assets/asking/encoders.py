@@ -7,10 +7,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.core.model.models import family_of, is_model, load_model, model_sha256
 from clip_assets.core.search.encoding import QueryEncoder
 from clip_assets.core.search.texts import TextCache
 from clip_assets.core.search.upkeep import Census
+from clip_assets.models import family_of, is_model, load_model, model_sha256
 
 if TYPE_CHECKING:
     from clip_assets.core.model.clip_model import ClipModel

@@ -27,7 +27,6 @@ from clip_assets.core.digests import digest
 from clip_assets.core.errors import QueryError, ResultMissingError
 from clip_assets.core.library.keys import is_under
 from clip_assets.core.library.source import VideoSource
-from clip_assets.core.model.models import family_of, is_model, weights_are_here
 from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.search.ask import StoredRows, ask, span_ms
 from clip_assets.core.search.cache import ShotCache
@@ -46,6 +45,7 @@ from clip_assets.core.shots import unit_rows
 from clip_assets.core.store import Store
 from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.default_texts import default_texts
+from clip_assets.models import family_of, is_model, weights_are_here
 
 if TYPE_CHECKING:
     import pandas as pd

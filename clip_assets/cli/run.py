@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from clip_assets.cli.run_report import Report, plan_in_words, plan_lines
 from clip_assets.core.model.devices import resolve_devices
-from clip_assets.core.model.models import model_sha256
+from clip_assets.models import model_sha256
 from clip_assets.orchestration.in_process import Execution, RunFailedError
 from clip_assets.orchestration.instance import end_abandoned_runs, open_instance, register
 from clip_assets.orchestration.library_names import LibraryNames

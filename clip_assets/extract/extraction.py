@@ -15,7 +15,6 @@ import numpy as np
 from clip_assets.advice import EXTRACT, explain
 from clip_assets.core.errors import ClipAssetsError
 from clip_assets.core.model.bf16_advice import Bf16Advice
-from clip_assets.core.model.models import load_model
 from clip_assets.core.pipeline.decoding import VideoJob
 from clip_assets.core.pipeline.features import Extracted, ExtractionFailed, extract_features
 from clip_assets.core.sampling import SAMPLING_VERSION, sample
@@ -24,6 +23,7 @@ from clip_assets.default_texts import default_texts
 from clip_assets.extract.files import read_arrays, write_result
 from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.printing import Predictions, array_lines, note, print_lines
+from clip_assets.models import load_model
 from clip_assets.progress_bar import ProgressBar
 from clip_assets.results.parameters import frame_content, frames_sha256
 

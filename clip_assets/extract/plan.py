@@ -14,13 +14,13 @@ from clip_assets.core.errors import ClipAssetsError, LibraryError, SettingsError
 from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.regular_files import check_is_file
 from clip_assets.core.model.devices import resolve_devices, resolve_precision
-from clip_assets.core.model.models import family_of, model_sha256
 from clip_assets.core.sampling import SAMPLING_VERSION, sample
 from clip_assets.core.video import probe
 from clip_assets.extract.files import ResultFiles, Standing, check_names, read_arrays, result_files, standing
 from clip_assets.extract.inputs import Video, collect_inputs
 from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.options import Request
+from clip_assets.models import family_of, model_sha256
 from clip_assets.results.parameters import encoding_parameters, feature_parameters, frame_parameters, model_parameters
 
 if TYPE_CHECKING:

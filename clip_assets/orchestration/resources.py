@@ -13,10 +13,10 @@ from clip_assets.core.library.source import VideoSource, source_at
 from clip_assets.core.model.clip_model import ClipModel, Precision
 from clip_assets.core.model.device_locks import held_alone
 from clip_assets.core.model.devices import resolve_devices, resolve_precision
-from clip_assets.core.model.models import family_of, load_model, model_sha256
 from clip_assets.core.records import SourceStat, VideoProbe
 from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS
 from clip_assets.core.video.readings import Readings
+from clip_assets.models import family_of, load_model, model_sha256
 from clip_assets.orchestration.library_names import LibraryNames
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext | dg.AssetCheckExecutionContext

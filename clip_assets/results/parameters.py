@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from clip_assets.core.digests import digest
 from clip_assets.core.errors import ModelError, StoreError
 from clip_assets.core.matching import text_parameters
-from clip_assets.core.model.models import family_of, model_sha256
 from clip_assets.core.pipeline.decoding import PipelineOptions
 from clip_assets.core.records import ClipFeatures, FrameIndices
 from clip_assets.core.sampling import SAMPLING_VERSION, Sampling
 from clip_assets.core.store.formats import encode_record
 from clip_assets.core.store.manifest import Manifest
 from clip_assets.default_texts import default_texts
+from clip_assets.models import family_of, model_sha256
 from clip_assets.results.summaries import FeatureSummary, FrameSummary
 from clip_assets.settings import LibrarySettings
 

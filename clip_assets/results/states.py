@@ -9,10 +9,10 @@ from clip_assets.core.errors import ClipAssetsError, PartitionKeyError
 from clip_assets.core.library.keys import validate_key
 from clip_assets.core.library.source import VideoSource
 from clip_assets.core.model.devices import expected_precision
-from clip_assets.core.model.models import family_of
 from clip_assets.core.records import SourceStat
 from clip_assets.core.store import Store
 from clip_assets.core.store.manifest import Manifest
+from clip_assets.models import family_of
 from clip_assets.results.assets import PER_VIDEO, Wish, wanted_parameters
 from clip_assets.results.failure import Failure, Signature
 from clip_assets.results.parameters import (

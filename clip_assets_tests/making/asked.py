@@ -7,7 +7,6 @@ from pathlib import Path
 
 from clip_assets.core.digests import digest
 from clip_assets.core.library.fingerprints import fingerprint
-from clip_assets.core.model.models import load_model
 from clip_assets.core.pictures.kept import KEPT_FRAMES, kept_sheet
 from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
 from clip_assets.core.pipeline.features import Extracted, extract_features
@@ -15,6 +14,7 @@ from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.store import Store
 from clip_assets.core.video import probe
 from clip_assets.demo import demo_clips
+from clip_assets.models import load_model
 
 
 def store_demo_clips(folder: Path) -> None:

@@ -16,9 +16,9 @@ import pytest
 from clip_assets.core.library import folder
 from clip_assets.core.matching import match_texts
 from clip_assets.core.model.clip_model import ClipModel
-from clip_assets.core.model.models import load_model
 from clip_assets.core.records import ClipFeatures, FrameIndices, SourceStat, TextMatch
 from clip_assets.core.video import probing as video_probe
+from clip_assets.models import load_model
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.checkpoints import random_resnet

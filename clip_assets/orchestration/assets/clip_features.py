@@ -11,7 +11,6 @@ import numpy as np
 from clip_assets.core.errors import FramesOutdatedError, VideoChangedError
 from clip_assets.core.model.bf16_advice import Bf16Advice
 from clip_assets.core.model.clip_model import ClipModel
-from clip_assets.core.model.models import family_of
 from clip_assets.core.pictures.analysis import changes, sparkline
 from clip_assets.core.pictures.kept import KEPT_FRAMES, kept_sheet
 from clip_assets.core.pictures.results import MAX_CUTS, change_over_time, similarity_over_time
@@ -19,6 +18,7 @@ from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
 from clip_assets.core.pipeline.features import Extracted, ExtractionFailed, extract_features
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.shots import cuts
+from clip_assets.models import family_of
 from clip_assets.orchestration.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.orchestration.assets.common import ForceConfig, draw, table, want_each
 from clip_assets.orchestration.failures import every_video_s_fault

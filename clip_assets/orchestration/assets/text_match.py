@@ -12,12 +12,12 @@ from pydantic import Field
 
 from clip_assets.core.errors import ClipAssetsError, OtherModelError
 from clip_assets.core.matching import match_texts, stretches, text_parameters
-from clip_assets.core.model.models import family_of
 from clip_assets.core.picture import Picture
 from clip_assets.core.pictures.analysis import sparkline, strongest
 from clip_assets.core.pictures.results import MAX_SENTENCES, best_frames, probabilities_over_time
 from clip_assets.core.records import TextMatch
 from clip_assets.default_texts import default_texts
+from clip_assets.models import family_of
 from clip_assets.orchestration.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.orchestration.assets.common import ForceConfig, draw, kept_pictures, table, want_each
 from clip_assets.orchestration.failures import every_video_s_fault

@@ -10,7 +10,7 @@ import torch
 from clip_assets.core.model import bf16_advice, kernels
 from clip_assets.core.model.bf16_advice import Bf16Advice
 from clip_assets.core.model.clip_model import ClipModel
-from clip_assets.core.model.models import load_model
+from clip_assets.models import load_model
 from clip_assets_tests.making.checkpoints import random_resnet, random_vit
 
 

@@ -11,13 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+from clip_assets import models
 from clip_assets.core.errors import ModelError
 from clip_assets.core.matching import match_texts
-from clip_assets.core.model import models
 from clip_assets.core.model.clip_model import ClipModel, Precision
 from clip_assets.core.model.family import Family
 from clip_assets.core.model.kernels import TypicalLayer
-from clip_assets.core.model.models import family_of, load_model, model_names, model_sha256
 from clip_assets.core.model.preprocess import Preprocess
 from clip_assets.core.model.score import Score
 from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
@@ -28,6 +27,7 @@ from clip_assets.core.search.encoding import QueryEncoder
 from clip_assets.core.search.likelihood import likelihoods
 from clip_assets.core.search.texts import TextCache
 from clip_assets.core.video import decode, probe
+from clip_assets.models import family_of, load_model, model_names, model_sha256
 from clip_assets.results.parameters import encoding_parameters, model_parameters
 from clip_assets.settings import Settings
 from clip_assets_tests.making import corpus

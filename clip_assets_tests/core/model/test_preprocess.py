@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from clip_assets.core.model.models import load_model
 from clip_assets.core.model.openai.transform import transform
 from clip_assets.core.model.preprocess import resized_size
+from clip_assets.models import load_model
 from clip_assets_tests.making.checkpoints import random_vit
 from clip_assets_tests.making.photograph import photograph
 

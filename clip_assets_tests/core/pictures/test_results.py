@@ -11,7 +11,6 @@ from PIL import Image
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.matching import match_texts
-from clip_assets.core.model.models import load_model
 from clip_assets.core.picture import MAX_PICTURE_BYTES, Picture
 from clip_assets.core.pictures.kept import kept_frames, kept_sheet
 from clip_assets.core.pictures.plots import COLOURS, similarity_plot
@@ -29,6 +28,7 @@ from clip_assets.core.records import ClipFeatures, TextMatch
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import probe
 from clip_assets.demo import demo_clips
+from clip_assets.models import load_model
 from clip_assets_tests.making import corpus
 
 (SHAPES,) = [clip for clip in demo_clips() if clip.name == "shapes.mp4"]

@@ -19,7 +19,6 @@ import torch
 
 from clip_assets.core.errors import SamplingError, VideoDamagedError, VideoUnreadableError
 from clip_assets.core.model.clip_model import ClipModel
-from clip_assets.core.model.models import load_model
 from clip_assets.core.model.openai.transform import transform
 from clip_assets.core.pipeline import decoding
 from clip_assets.core.pipeline import features as pipeline
@@ -28,6 +27,7 @@ from clip_assets.core.pipeline.features import Extracted, ExtractionFailed, extr
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.sampling import Sampling, sample
 from clip_assets.core.video import decode, probe
+from clip_assets.models import load_model
 from clip_assets_tests.making import corpus, corpus_shown
 from clip_assets_tests.making.checkpoints import random_vit
 

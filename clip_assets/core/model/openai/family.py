@@ -1,33 +1,42 @@
-"""OpenAI's CLIP of 2021, the demo model and checkpoints of one's own in the same layout."""
+"""OpenAI's CLIP of 2021, and what others trained in the same layout: models they bundle, checkpoints of one's own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from clip_assets.core.model.family import Family
-from clip_assets.core.model.openai.weights import MODEL_NAMES, file_is_here, model_sha256
+from clip_assets.core.model.openai.weights import OPENAI_URLS, file_is_here, find_weights, model_sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from clip_assets.core.model.clip_model import ClipModel, Precision
 
 
-def _load(name: str, checkpoint: Path | None, folder: Path, device: str, precision: Precision) -> ClipModel:
-    from clip_assets.core.model.openai.loading import load  # numpy and more, that settings need not wait for
+def openai_family(bundled: Mapping[str, Path]) -> Family:
+    """The family, with models that come with whoever offers them.
 
-    return load(name, checkpoint, folder, device, precision)
+    Args:
+        bundled: By name the file of such a model's weights, a checkpoint in OpenAI's layout.
+    """
+    names = (*OPENAI_URLS, *bundled, "custom")
 
+    def load(name: str, checkpoint: Path | None, folder: Path, device: str, precision: Precision) -> ClipModel:
+        from clip_assets.core.model.openai import loading  # numpy and more, that settings need not wait for
 
-OPENAI = Family(
-    name="openai",
-    model_names=MODEL_NAMES,
-    knows=lambda name: name in MODEL_NAMES,
-    takes_checkpoint=lambda name: name == "custom",
-    sha256=model_sha256,
-    is_here=file_is_here,
-    load=_load,
-    preprocessing="torch uint8 bicubic antialias 1",
-    gpu_precision="fp16",
-    language_note="OpenAI's CLIP reads English: a sentence in another language finds little.",
-)
+        path = find_weights(name, bundled, checkpoint=checkpoint, folder=folder)
+        return loading.load(name, path, device, precision)
+
+    return Family(
+        name="openai",
+        model_names=names,
+        knows=lambda name: name in names,
+        takes_checkpoint=lambda name: name == "custom",
+        sha256=lambda name, checkpoint: model_sha256(name, bundled, checkpoint),
+        is_here=file_is_here,
+        load=load,
+        preprocessing="torch uint8 bicubic antialias 1",
+        gpu_precision="fp16",
+        language_note="OpenAI's CLIP reads English: a sentence in another language finds little.",
+    )

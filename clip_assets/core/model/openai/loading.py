@@ -15,7 +15,7 @@ from clip_assets.core.model.openai.cpu_network import compute_with, typical_laye
 from clip_assets.core.model.openai.flops import image_flops
 from clip_assets.core.model.openai.network import build_network, tokenize
 from clip_assets.core.model.openai.transform import transform
-from clip_assets.core.model.openai.weights import find_weights, weights_sha256
+from clip_assets.core.model.openai.weights import weights_sha256
 from clip_assets.core.model.score import Score
 
 if TYPE_CHECKING:
@@ -42,9 +42,8 @@ _VIT = {"visual.conv1.weight": 4, "visual.positional_embedding": 2, "visual.proj
 _RESNET = {"visual.layer1.0.conv1.weight": 4, "visual.attnpool.positional_embedding": 2}
 
 
-def load(name: str, checkpoint: Path | None, folder: Path, device: str, precision: Precision) -> ClipModel:
-    """Load a model, see `core.model.models.load_model`."""
-    path = find_weights(name, checkpoint=checkpoint, folder=folder)
+def load(name: str, path: Path, device: str, precision: Precision) -> ClipModel:
+    """Load the model of that name from the file with its weights, see `core.model.family.Family.load`."""
     sha256 = weights_sha256(path)
     network = _build(path, device, precision)
     if weights_sha256(path) != sha256:

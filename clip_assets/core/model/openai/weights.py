@@ -6,7 +6,6 @@ import hashlib
 import logging
 import tempfile
 from http.client import HTTPException
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +32,6 @@ OPENAI_URLS: Mapping[str, str] = {
     "ViT-L/14@336px": f"{_OPENAI}/3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
 }
 
-MODEL_NAMES = (*OPENAI_URLS, "demo", "custom")
-
 # Of model "custom", relative to the working directory.
 DEFAULT_CHECKPOINT = Path("models/clip/checkpoints/CLIP-custom.pth")
 
@@ -42,11 +39,12 @@ _CONNECT_TIMEOUT_SECONDS = 30
 _CHUNK_BYTES = 1 << 20
 
 
-def find_weights(name: str, *, checkpoint: Path | None = None, folder: Path) -> Path:
+def find_weights(name: str, bundled: Mapping[str, Path], *, checkpoint: Path | None = None, folder: Path) -> Path:
     """The file with the weights of model ``name``, absolute; one of OpenAI's is downloaded if it isn't there.
 
     Args:
-        name: One of ``MODEL_NAMES``.
+        name: One of OpenAI's or of ``bundled``, or else "custom".
+        bundled: By name the files of models that come with whoever offers them.
         checkpoint: The file of model "custom" (default: ``DEFAULT_CHECKPOINT``); no other model takes one.
         folder: Where OpenAI's weights are, or are downloaded to.
 
@@ -60,9 +58,8 @@ def find_weights(name: str, *, checkpoint: Path | None = None, folder: Path) -> 
         )
     if name in OPENAI_URLS:
         return ensure_weights(name, folder)
-    if name == "demo":
-        path = Path(str(files("clip_assets") / "demo" / "shapes.pth"))
-        remedy = "It is part of clip_assets: install the package again."
+    if name in bundled:
+        path, remedy = bundled[name], "It comes with the package that offers the model: install that again."
     else:
         path = Path(checkpoint or DEFAULT_CHECKPOINT).absolute()
         remedy = "Put the checkpoint there, or give the path of another."
@@ -76,15 +73,15 @@ def file_is_here(name: str, folder: Path) -> bool:
     return name not in OPENAI_URLS or _path_of(OPENAI_URLS[name], folder).exists()
 
 
-def model_sha256(name: str, checkpoint: Path | None = None) -> str:
-    """SHA-256 of a model's weights; of OpenAI's it is known without the file.
+def model_sha256(name: str, bundled: Mapping[str, Path], checkpoint: Path | None = None) -> str:
+    """SHA-256 of a model's weights; of OpenAI's it is known without the file. The arguments are `find_weights`'.
 
     Raises:
         ModelError: The file isn't there.
     """
     if name in OPENAI_URLS:
         return OPENAI_URLS[name].split("/")[-2]
-    return weights_sha256(find_weights(name, checkpoint=checkpoint, folder=Path()))
+    return weights_sha256(find_weights(name, bundled, checkpoint=checkpoint, folder=Path()))
 
 
 def ensure_weights(name: str, folder: Path, urls: Mapping[str, str] = OPENAI_URLS) -> Path:

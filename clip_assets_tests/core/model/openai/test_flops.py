@@ -7,8 +7,8 @@ import torch
 from clip.model import CLIP
 from torch.utils.flop_counter import FlopCounterMode
 
-from clip_assets.core.model.models import load_model
 from clip_assets.core.model.openai.flops import image_flops
+from clip_assets.models import load_model
 from clip_assets_tests.making.checkpoints import random_resnet
 
 TEXT = (77, 49408, 512, 8, 2)

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from clip_assets.core.errors import ModelError, TextError
-from clip_assets.core.model.models import load_model
 from clip_assets.core.model.openai import loading
+from clip_assets.models import load_model
 from clip_assets_tests.making.checkpoints import random_network, random_resnet, random_vit
 
 TEXTS = ["a dog", "", "a photo of a man lifting weights", "Ein Hund läuft! 123", "a " * 75]

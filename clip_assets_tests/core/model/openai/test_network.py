@@ -57,7 +57,7 @@ def test_no_weight_is_drawn() -> None:
 def test_neither_torchvision_nor_the_compiler_is_imported_to_encode() -> None:
     code = """
 import sys, pathlib, torch
-from clip_assets.core.model.models import load_model
+from clip_assets.models import load_model
 model = load_model("demo", weights_folder=pathlib.Path())
 model.encode_texts(["a red circle"])
 model.encode_images(torch.zeros(1, 3, model.preprocess.resolution, model.preprocess.resolution))

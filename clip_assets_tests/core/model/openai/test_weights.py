@@ -13,6 +13,7 @@ import pytest
 
 from clip_assets.core.errors import ModelError
 from clip_assets.core.model.openai import weights
+from clip_assets.core.model.openai.family import openai_family
 from clip_assets.core.model.openai.weights import OPENAI_URLS, ensure_weights, find_weights, weights_sha256
 
 CONTENT = b"weights" * 300_000
@@ -71,28 +72,33 @@ def test_names_and_urls_are_those_of_openais_package():
 
 def test_checkpoint_beside_a_named_model_is_refused_not_ignored(tmp_path):
     with pytest.raises(ModelError, match=r"mine\.pth.*'custom'"):
-        find_weights("ViT-B/32", checkpoint=tmp_path / "mine.pth", folder=tmp_path)
+        find_weights("ViT-B/32", {}, checkpoint=tmp_path / "mine.pth", folder=tmp_path)
 
 
 def test_custom_checkpoint_defaults_to_a_path_below_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "models" / "clip" / "checkpoints" / "CLIP-custom.pth"
     with pytest.raises(ModelError) as caught:
-        find_weights("custom", folder=tmp_path)
+        find_weights("custom", {}, folder=tmp_path)
     assert str(path) in str(caught.value)
     path.parent.mkdir(parents=True)
     path.touch()
-    assert find_weights("custom", folder=tmp_path) == path
+    assert find_weights("custom", {}, folder=tmp_path) == path
 
 
-def test_demo_is_read_from_the_installed_package(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "files", lambda package: tmp_path / package)
-    with pytest.raises(ModelError, match="install the package again"):
-        find_weights("demo", folder=tmp_path)
-    path = tmp_path / "clip_assets" / "demo" / "shapes.pth"
-    path.parent.mkdir(parents=True)
-    path.touch()
-    assert find_weights("demo", folder=tmp_path) == path
+def test_a_bundled_model_is_read_from_its_file(tmp_path):
+    path = tmp_path / "tiny.pth"
+    family = openai_family({"tiny": path})
+    assert family.knows("tiny")
+    assert "tiny" in family.model_names
+    with pytest.raises(ModelError, match=r"tiny\.pth.*install that again"):
+        family.sha256("tiny", None)
+    path.write_bytes(b"1")
+    assert find_weights("tiny", {"tiny": path}, folder=tmp_path) == path
+    assert family.sha256("tiny", None) == hashlib.sha256(b"1").hexdigest()
+    assert family.is_here("tiny", tmp_path)
+    with pytest.raises(ModelError, match=r"mine\.pth.*'custom'"):
+        family.sha256("tiny", tmp_path / "mine.pth")
 
 
 def test_download_happens_once_and_leaves_only_the_file(tmp_path, publisher, capfd):

@@ -1,11 +1,12 @@
-"""Every model by its name: the families there are, and which of them a name is for."""
+"""Every model by its name: the families there are, the models that come with this package, and whose a name is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import ModelError
-from clip_assets.core.model.openai.family import OPENAI
+from clip_assets.core.model.openai.family import openai_family
+from clip_assets.demo import demo_checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from clip_assets.core.model.clip_model import ClipModel, Precision
     from clip_assets.core.model.family import Family
 
-FAMILIES: tuple[Family, ...] = (OPENAI,)
+FAMILIES: tuple[Family, ...] = (openai_family({"demo": demo_checkpoint()}),)
 """A name is for the first that knows it."""
 
 
