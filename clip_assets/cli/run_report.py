@@ -39,7 +39,7 @@ def plan_lines(plan: Plan, *, as_json: bool) -> Iterator[str]:
     """A line for each video that is to be done: what is to be computed of it, and why."""
     for task in plan.tasks:
         if as_json:
-            yield _json(video=task.key, state=task.state, reason=task.reason, assets=task.assets)
+            yield _json(key=task.key, state=task.state, reason=task.reason, assets=task.assets)
         else:
             why = f"{task.state}: {task.reason}" if task.reason else task.state
             yield f"{task.key}: {what_is_computed(task)} ({why})"
@@ -88,17 +88,17 @@ class Report(Listener):
     def done(self, key: str, frames: int | None) -> None:
         """A line, but not for a person, who has the bar."""
         line = "" if sys.stdout.isatty() else f"done: {key}: {frames} frames"
-        self._came_of_it("done", {"video": key, "state": "done", "frames": frames}, line)
+        self._came_of_it("done", {"key": key, "state": "done", "frames": frames}, line)
 
     def failed(self, key: str, reason: str) -> None:
         """A line as it happens."""
         self._failed[key] = " ".join(reason.split())
-        fields = {"video": key, "state": "failed", "reason": reason}
+        fields = {"key": key, "state": "failed", "reason": reason}
         self._came_of_it("failed", fields, f"failed: {key}: {self._failed[key]}")
 
     def left(self, key: str) -> None:
         """A line: nothing is wrong."""
-        self._came_of_it("held", {"video": key, "state": "held"}, f"left: {key}: another run computes it")
+        self._came_of_it("held", {"key": key, "state": "held"}, f"left: {key}: another run computes it")
 
     def waits(self, keys: Sequence[str]) -> None:
         """A line, once for the same videos."""

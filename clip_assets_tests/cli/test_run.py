@@ -258,7 +258,7 @@ def test_two_at_once_compute_each_video_once(project: Path) -> None:
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [json.loads(line) for one in both for line in one.communicate(timeout=110)[0].splitlines()]
     assert [one.returncode for one in both] == [0, 0]
-    assert {line["video"] for line in told if line["state"] == "done"} == set(KEYS)
+    assert {line["key"] for line in told if line["state"] == "done"} == set(KEYS)
     with dg.DagsterInstance.from_config(str(project / ".dagster_home")) as instance:
         for asset in ASSETS:
             records = instance.fetch_materializations(dg.AssetKey(asset), limit=1000).records
@@ -269,7 +269,7 @@ def test_the_command_says_what_becomes_of_each_video(project: Path, capsys: pyte
     capsys.readouterr()
     assert main(["run", "--dry-run", "--json"]) == 0
     planned = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(line["video"], line["state"]) for line in planned] == [("broken.mp4", "missing"), ("good.mp4", "missing")]
+    assert [(line["key"], line["state"]) for line in planned] == [("broken.mp4", "missing"), ("good.mp4", "missing")]
     assert main(["run"]) == 1
     out = capsys.readouterr().out
     assert out.startswith("2 videos to do: 2 missing.\n")
