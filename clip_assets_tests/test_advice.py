@@ -29,7 +29,10 @@ def test_the_nearest_kind_s_way_out_counts_and_an_error_without_one_stays_as_it_
 
 def test_a_step_s_failure_tells_the_way_out_of_each_video() -> None:
     failure = videos_failed(
-        {"a.mp4": errors.VideoTimeoutError("a.mp4: too slow")}, of=1, attempt=Attempt("frame_indices", "", {})
+        {"a.mp4": errors.VideoTimeoutError("a.mp4: too slow")},
+        of=1,
+        stopped=False,
+        attempt=Attempt("frame_indices", "", {}),
     )
     assert "CLIP_ASSETS_VIDEO_TIMEOUT" in str(failure.description)
 

@@ -16,19 +16,21 @@ _ATTEMPT = "attempt"
 _SHARED = "every_video_s_fault"
 
 
-def videos_failed(failed: Mapping[str, Exception], of: int, attempt: Attempt) -> dg.Failure:
+def videos_failed(failed: Mapping[str, Exception], of: int, stopped: bool, attempt: Attempt) -> dg.Failure:
     """The failure of a step some of whose videos failed: it names each with its reason.
 
     Args:
         failed: Why, by partition key; of one that is alone the reason comes first.
         of: How many partitions the step has.
+        stopped: Whether it was stopped before all were done.
         attempt: With what they were tried.
     """
     told = {key: explain(error, PLATFORM) for key, error in failed.items()}
     tried = replace(attempt, signatures={key: seen for key, seen in attempt.signatures.items() if key in failed})
     reasons = [f"{key}: {reason}" for key, reason in told.items()]
     if of > 1:
-        reasons.insert(0, f"{len(failed)} of {of} videos failed; the others are stored.")
+        others = "then the run was stopped" if stopped else "the others are stored"
+        reasons.insert(0, f"{len(failed)} of {of} videos failed; {others}.")
     return dg.Failure(
         description="\n".join(reasons),
         metadata={_FAILED: dg.MetadataValue.json(told), _ATTEMPT: dg.MetadataValue.json(asdict(tried))},

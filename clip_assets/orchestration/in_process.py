@@ -117,9 +117,12 @@ class Execution(Follower):
 
     def is_to_stop(self) -> bool:
         """Whether it is; then Dagster is told that the run ends by somebody's wish."""
-        if self.stop() and (run := self.instance.get_run_by_id(self._run_id)):
+        if not self.stop():
+            return False
+        run = self.instance.get_run_by_id(self._run_id)
+        if run and run.status != dg.DagsterRunStatus.CANCELING:
             self.instance.report_run_canceling(run)
-        return self.stop()
+        return True
 
     def _next_batch(self, tasks: Iterable[Task]) -> list[Task]:
         """The videos of the next run: they lack the same, and nobody writes to them."""

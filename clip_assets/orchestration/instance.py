@@ -77,7 +77,7 @@ def end_abandoned_runs(instance: dg.DagsterInstance) -> None:
 
 
 def failures(instance: dg.DagsterInstance, names: LibraryNames) -> dict[str, dict[str, Failure]]:
-    """By asset and partition key why the last run that was to materialize it failed; reads each failed run once.
+    """By asset and partition key why the last run that was to materialize it failed; reads each such run once.
 
     Of a run with a configuration of its own it isn't told with what a video was tried: the next one may have another.
     """
@@ -88,7 +88,8 @@ def failures(instance: dg.DagsterInstance, names: LibraryNames) -> dict[str, dic
         for asset in PER_VIDEO
     }
     runs = map(instance.get_run_by_id, {run_id for latest in attempts.values() for run_id, _ in latest.values()})
-    failed = {run.run_id: run for run in runs if run and run.status == dg.DagsterRunStatus.FAILURE}
+    ended = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)  # a canceled one after something failed in it
+    failed = {run.run_id: run for run in runs if run and run.status in ended}
     steps = {run_id: _step_failures(instance, run_id) for run_id in failed}
     found: dict[str, dict[str, Failure]] = {}
     for asset, latest in attempts.items():
@@ -105,9 +106,9 @@ def _step_failures(instance: dg.DagsterInstance, run_id: str) -> list[dg.Dagster
 
 
 def _failure(key: str, steps: Sequence[dg.DagsterEvent], run: dg.DagsterRun) -> Failure | None:
-    """Why a failed run failed for one of its partitions; None where only others of the run failed."""
+    """Why a run failed for one of its partitions; None where only others of the run failed, or it was canceled."""
     blamed = failed_videos(steps)
-    if blamed:
+    if blamed or run.status == dg.DagsterRunStatus.CANCELED:
         failure = blamed.get(key)
         return replace(failure, attempt=None) if failure and run.run_config.get("ops") else failure
     return Failure(key, reason(steps) or "the run's process died")

@@ -147,12 +147,15 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         are done in its eyes too. Of a step that succeeds Dagster makes the materializations itself.
 
         Raises:
-            dagster.Failure: Partitions failed; names each with its reason. The others are stored and recorded. Or there
-                is no room to store anything; what was stored before is recorded.
-            dagster.DagsterExecutionInterruptedError: Whoever follows the run stopped it.
+            dagster.Failure: Partitions failed; names each with its reason. The others are stored and recorded, or as
+                many as were done when whoever follows the run stopped it. Or there is no room to store anything; what
+                was stored before is recorded.
+            dagster.DagsterExecutionInterruptedError: Whoever follows the run stopped it, and nothing failed.
         """
         if not isinstance(obj, Work):
             raise TypeError(f"{type(self).__name__} stores what a Work describes, and got a {type(obj).__name__}.")
+        if follower().is_to_stop():  # during a step that this one needn't wait for
+            raise dg.DagsterExecutionInterruptedError("Stopped before it began.")
         stored: list[Manifest] = []
         failed: dict[str, Exception] = {}
         stopped = False
@@ -178,13 +181,13 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         for materialization in materializations:
             context.log_event(materialization)
         yield from materializations[:1]  # Dagster takes up what was logged when something is yielded
-        if stopped:
+        if stopped and not failed:
             raise dg.DagsterExecutionInterruptedError("Stopped; what is stored is recorded.")
         if no_room:
             raise all_failed(no_room) from no_room
         asset = _asset(context)
         attempt = Attempt(asset, self.attempt_digests.get(asset, ""), obj.signatures)
-        raise videos_failed(failed, of=len(obj.wanted) + len(obj.failed), attempt=attempt)
+        raise videos_failed(failed, of=len(obj.wanted) + len(obj.failed), stopped=stopped, attempt=attempt)
 
     def _outcomes(self, context: dg.OutputContext, work: Work) -> Generator[Manifest | Failed]:
         """What comes of each partition: what is stored already first, then the others as they are computed.

@@ -169,6 +169,38 @@ def test_a_stop_ends_after_the_present_video_and_what_is_stored_is_recorded(plat
     assert sorted(_materialized(platform, "clip_features")) == KEYS
 
 
+def test_what_failed_before_a_stop_is_known_and_what_was_not_begun_is_missing(platform: Platform) -> None:
+    platform.change(videos_per_run=6)
+    (platform.videos / "0.mp4").write_bytes(b"no video")
+    told = Told()
+    Execution(platform.instance, platform.settings, told, lambda: bool(told.became)).execute(_plan(platform).tasks)
+    assert [run.status for run in platform.instance.get_runs()] == [dg.DagsterRunStatus.CANCELED]
+    again = _plan(platform)
+    assert [(status.key, status.state, status.reason) for status in again.as_before] == [
+        ("0.mp4", "failed", told.became["0.mp4"])
+    ]
+    assert {task.key: task.state for task in again.tasks} == dict.fromkeys(KEYS[1:], "missing")
+
+
+def test_a_stop_during_one_step_keeps_the_others_from_computing(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sentences don't need shots, so Dagster goes on to them when shots failed."""
+    stop: list[str] = []
+
+    def find_shots(features: object, duration_ms: float) -> object:
+        stop.append("asked")
+        raise ClipAssetsError("a fault of this video")
+
+    monkeypatch.setattr("clip_assets.orchestration.assets.shots.find_shots", find_shots)
+    Execution(platform.instance, platform.settings, Told(), lambda: bool(stop)).execute(_plan(platform, "0.mp4").tasks)
+    assert stop == ["asked"]
+    assert [run.status for run in platform.instance.get_runs()] == [dg.DagsterRunStatus.CANCELED]
+    assert platform.store.manifest("text_match", "0.mp4") is None
+    (failed,) = _plan(platform).as_before
+    assert "a fault of this video" in failed.reason
+
+
 def test_a_file_that_is_written_to_comes_last_and_is_waited_for(platform: Platform) -> None:
     platform.change(settle_seconds=3)
     for key in KEYS[:2]:
