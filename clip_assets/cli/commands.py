@@ -162,21 +162,20 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _dev(arguments: argparse.Namespace) -> int:
-    from clip_assets.cli.dev import HOST, browse_service, dagster_service, free_port, run_together
+    from clip_assets.cli.dev import HOST, browse_service, dagster_service, own_port, run_together
     from clip_assets.project import instance_folder, load_settings, refresh_instance_settings
     from clip_assets.settings import variable_name
 
     settings = load_settings()
     if news := refresh_instance_settings(instance_folder()):
         _say(news)
-    port = free_port(arguments.port)
-    if port != arguments.port:
-        _say(f"Port {arguments.port} is taken; this is on {port}.")
-    browse_port = free_port(port + 1)
-    os.environ.setdefault(variable_name("browse_url"), f"http://{HOST}:{browse_port}")
-    _say("Starting the page to ask, Dagster's UI and its daemon ...")
-    dagster = dagster_service(port, settings.group)
-    return run_together([browse_service(browse_port, dagster), dagster], _say)
+    with own_port(arguments.port) as port, own_port(port + 1) as browse_port:
+        if port != arguments.port:
+            _say(f"Port {arguments.port} is taken; this is on {port}.")
+        os.environ.setdefault(variable_name("browse_url"), f"http://{HOST}:{browse_port}")
+        _say("Starting the page to ask, Dagster's UI and its daemon ...")
+        dagster = dagster_service(port, settings.group)
+        return run_together([browse_service(browse_port, dagster), dagster], _say)
 
 
 def _add(arguments: argparse.Namespace) -> int:

@@ -5,12 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+
+from filelock import FileLock, Timeout
 
 from clip_assets.core.errors import SettingsError
 
@@ -67,6 +70,25 @@ def free_port(wanted: int) -> int:
                 continue
             return port
     raise SettingsError(f"None of the ports {wanted} to {wanted + _PORTS_TRIED - 1} is free. Name another one: --port.")
+
+
+@contextmanager
+def own_port(wanted: int) -> Iterator[int]:
+    """A `free_port` that is nobody else's who asks so on this host, until the end of the context.
+
+    A service takes seconds until it listens, in which the port is free for another ``clip-assets dev`` too.
+    """
+    while True:
+        port = free_port(wanted)
+        lock = FileLock(Path(tempfile.gettempdir()) / f"clip_assets_port_{port}.lock", mode=0o666)
+        try:
+            held = lock.acquire(blocking=False)
+        except Timeout:
+            wanted = port + 1
+        else:
+            break
+    with held:
+        yield port
 
 
 def dagster_service(port: int, group: str) -> Service:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clip_assets.cli.dev import HOST, dagster_service, free_port
+from clip_assets.cli.dev import HOST, dagster_service, free_port, own_port
 from clip_assets.core.errors import SettingsError
 from clip_assets_tests.making.server import wait_until
 
@@ -79,6 +79,14 @@ def test_a_taken_port_is_passed_over() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         assert port < free_port(port) < port + 50
+
+
+def test_two_that_begin_at_once_have_ports_of_their_own() -> None:
+    wanted = _port()
+    with own_port(wanted) as first, own_port(wanted) as second:
+        assert first < second == free_port(second)
+    with own_port(wanted) as again:
+        assert again == first
 
 
 def test_the_page_to_open_is_the_graph_of_the_assets_group() -> None:
