@@ -97,8 +97,8 @@ def agreement(store: Store, keys: list[str], folder: Path, cache: Path) -> Figur
     import duckdb
     import pandas as pd
 
-    files = f"{folder}/features-*.parquet"
-    frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("features-*.parquet"))])
+    files = f"{folder}/data/*.parquet"
+    frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("data/*.parquet"))])
     by_pandas = {str(key): rows for key, rows in frame.groupby("key")}
     query = duckdb.sql(f"SELECT key, clip, timestamp_ms FROM '{files}' ORDER BY key, row").to_arrow_table()
     by_duckdb = {str(key): rows for key, rows in query.to_pandas().groupby("key")}

@@ -152,6 +152,10 @@ class LibrarySettings(BaseModel):
     pictures: Literal["on", "off"] = Field(
         default="on", description="Contact sheets and plots for the UI: on, or off to save time and space."
     )
+    export_parquet: AbsolutePath | None = Field(
+        default=None,
+        description="Folder of the asset library_parquet, all features as Parquet files; unset: there is none.",
+    )
     browse_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s]+$",

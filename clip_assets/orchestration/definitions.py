@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from clip_assets.orchestration.assets.library_parquet import build_export_checks, build_exports
 from clip_assets.orchestration.assets.video import build_video
 from clip_assets.orchestration.checks import build_checks
 from clip_assets.orchestration.io_managers import NumpyIOManager, PickleIOManager
@@ -41,8 +42,8 @@ def build_definitions(
     )
     jobs = build_jobs(names)
     return dg.Definitions(
-        assets=[build_video(settings, partitions), *assets],
-        asset_checks=build_checks(names, partitions),
+        assets=[build_video(settings, partitions), *assets, *build_exports(settings)],
+        asset_checks=[*build_checks(names, partitions), *build_export_checks(settings)],
         jobs=jobs,
         sensors=build_sensors(settings, jobs),
         resources={names(part): resource for part, resource in _resources(settings).items()},

@@ -30,7 +30,7 @@ def test_duckdb_and_pandas_read_what_is_stored(output, capsys):
     assert "28 rows of 3 videos" in capsys.readouterr().out
     library = clip_assets.open_library()
     features = library.features("shapes.mp4")
-    query = "SELECT clip, timestamp_ms FROM 'exported/features-*.parquet' WHERE key = 'shapes.mp4' ORDER BY row"
+    query = "SELECT clip, timestamp_ms FROM 'exported/data/*.parquet' WHERE key = 'shapes.mp4' ORDER BY row"
     clip, times = zip(*duckdb.sql(query).fetchall(), strict=True)
     np.testing.assert_array_equal(np.array(clip, np.float32), features.clip)
     np.testing.assert_array_equal(times, features.timestamps_ms)
@@ -42,7 +42,7 @@ def test_duckdb_and_pandas_read_what_is_stored(output, capsys):
 def test_moments_of_a_sentence_are_exported_as_they_are_found(output, capsys):
     assert main(["export", "parquet", "exported", "--find", "a blue square", "--top", "1"]) == 0
     assert capsys.readouterr().out.startswith("1 rows, ")
-    (row,) = pq.read_table("exported/moments-00000.parquet").to_pylist()
+    (row,) = pq.read_table("exported/data/moments-00000.parquet").to_pylist()
     assert (row["key"], row["from_ms"], row["to_ms"]) == ("shapes.mp4", 1750.0, 3750.0)
 
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from clip_assets.core.export.table import Column, Table, of_videos, size_in_words
 
-CARD = "README.md"
-
 _HEAD = """---
 configs:
 - config_name: default
-  data_files: "{what}-*"
+  data_files: "data/*"
 ---"""
 
 _READ = {
     "parquet": """```python
 from datasets import load_dataset
 
-rows = load_dataset("parquet", data_files="{what}-*.parquet", split="train")
+rows = load_dataset("parquet", data_files="data/*.parquet", split="train")
 ```
 
 ```sql
-SELECT key, count(*) FROM '{what}-*.parquet' GROUP BY key;  -- in DuckDB
+SELECT key, count(*) FROM 'data/*.parquet' GROUP BY key;  -- in DuckDB
 ```""",
     "webdataset": """A row is a sample: a `.npy` for its vector, and `.json` with all else.
 
@@ -29,21 +27,21 @@ import glob
 
 import webdataset
 
-samples = webdataset.WebDataset(sorted(glob.glob("{what}-*.tar")), shardshuffle=False).decode()
+samples = webdataset.WebDataset(sorted(glob.glob("data/*.tar")), shardshuffle=False).decode()
 ```""",
     "hdf5": """In `videos` stand the `key` of each video, its `first` row in that file and its number of `rows`.
 
 ```python
 import h5py
 
-with h5py.File("{what}-00000.h5") as file:
+with h5py.File("data/{what}-00000.h5") as file:
     first, rows = file["videos/first"][0], file["videos/rows"][0]
     times = file["{time}"][first : first + rows]
 ```""",
     "csv": """```python
 import pandas
 
-rows = pandas.read_csv("{what}-00000.csv")
+rows = pandas.read_csv("data/{what}-00000.csv")
 ```""",
 }
 _ROW_OF = {"features": "sampled frame", "probabilities": "sampled frame", "shots": "shot", "moments": "moment"}
@@ -55,7 +53,7 @@ def card_of(table: Table, format_name: str, videos: int, rows: int, size: int) -
     about = [f"- {name.replace('_', ' ')}: `{value}`" for name, value in table.about.items()]
     labels = [f"{place}. {label}" for column in table.columns for place, label in enumerate(column.labels)]
     parts = [
-        "" if format_name == "hdf5" else _HEAD.format(what=table.what),  # it reads no HDF5 with groups
+        "" if format_name == "hdf5" else _HEAD,  # it reads no HDF5 with groups
         f"# CLIP {table.what}",
         f"{rows:,} rows{of_videos(videos)}, {size_in_words(size)}: a row for each {_ROW_OF[table.what]}.",
         "\n".join(about),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from clip_assets.core.digests import digest
-from clip_assets.core.errors import ExportError, ResultMissingError
+from clip_assets.core.errors import ExportError, ResultCorruptError, ResultMissingError
 from clip_assets.core.export.table import KEY, Batch, Column, Part, Table
 from clip_assets.core.records import TextMatch
 
@@ -26,7 +27,7 @@ What = Literal["features", "shots", "probabilities"]
 ROWS_TOGETHER = 4096
 """Rows that are read at once: 8 MB of features 512 wide."""
 
-_FEATURES = "clip_features"
+_FEATURES, _MATCH = "clip_features", "text_match"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ CONTENTS: Mapping[What, Content] = {
         ),
     ),
     "probabilities": Content(
-        "text_match",
+        _MATCH,
         _ROW,
         (
             _SAMPLE_TIME,
@@ -136,8 +137,7 @@ def stored_table(
     parts = tuple(part for its, part in found if its == kind)
     if len(parts) < len(found):
         left_out[f"whose {what} are of another form, or of other sentences, than most"] += len(found) - len(parts)
-    texts = store.read(content.asset, parts[0].key, TextMatch).texts if what == "probabilities" else ()
-    columns = _columns(content, kind, texts, float16)
+    columns = _columns(content, kind, _texts(store, parts) if what == "probabilities" else (), float16)
     return Table(what, columns, parts, partial(_read, store, content, columns), about), dict(left_out)
 
 
@@ -145,6 +145,14 @@ def _kind(content: Content, manifest: Manifest) -> _Kind:
     arrays = [manifest.arrays[field.stored] for field in content.fields]
     form = tuple((array.shape[1:], array.dtype) for array in arrays)
     return form, str(manifest.parameters.get("texts_sha256", ""))
+
+
+def _texts(store: Store, parts: Iterable[Part]) -> tuple[str, ...]:
+    """The sentences of these videos' matches, which have the same."""
+    for part in parts:
+        with suppress(ResultMissingError, ResultCorruptError):  # it will be told of that one
+            return store.read(_MATCH, part.key, TextMatch).texts
+    raise ExportError(f"None of the probabilities in {store.root} can be read.")
 
 
 def _part(content: Content, manifest: Manifest) -> Part:

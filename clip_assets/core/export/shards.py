@@ -63,11 +63,6 @@ class ShardRecord:
                 return record
         return None
 
-    def is_of(self, digest: str, folder: Path) -> bool:
-        """Whether the file is there as it was written, with this content."""
-        path = folder / self.name
-        return self.digest == digest and path.is_file() and path.stat().st_size == self.size
-
 
 def planned_shards(
     table: Table, form: Format, known: Sequence[ShardRecord], shard_bytes: int = SHARD_BYTES

@@ -44,7 +44,7 @@ def table_of(store: Store, what: What = "features", float16: bool = False) -> Ta
 
 
 def read(folder: Path) -> pa.Table:
-    return pa.concat_tables([pq.read_table(path) for path in sorted(folder.glob("*.parquet"))])
+    return pa.concat_tables([pq.read_table(path) for path in sorted(folder.glob("data/*.parquet"))])
 
 
 def vectors(column: pa.ChunkedArray) -> np.ndarray:
@@ -98,20 +98,20 @@ def test_half_precision_is_within_half_a_unit_and_what_does_not_fit_is_refused(s
 
 def test_only_the_file_of_a_video_that_changed_is_written_again(store: Store, exported: Path) -> None:
     table = table_of(store)
-    assert sorted(path.name for path in exported.glob("*.parquet")) == [
+    assert sorted(path.name for path in exported.glob("data/*.parquet")) == [
         "features-00000.parquet",
         "features-00001.parquet",
     ]
-    before = {path: path.stat().st_mtime_ns for path in exported.glob("*.parquet")}
+    before = {path: path.stat().st_mtime_ns for path in exported.glob("data/*.parquet")}
     assert export(table, "parquet", exported, shard_bytes=SHARD).written == []
-    assert {path: path.stat().st_mtime_ns for path in exported.glob("*.parquet")} == before
+    assert {path: path.stat().st_mtime_ns for path in exported.glob("data/*.parquet")} == before
     assert is_current(table, "parquet", exported)
     record = store_features(store, "d.mp4", seed=1)
     assert not is_current(table_of(store), "parquet", exported)
     assert export(table_of(store), "parquet", exported, shard_bytes=SHARD).written == ["features-00001.parquet"]
     assert is_current(table_of(store), "parquet", exported)
     np.testing.assert_array_equal(vectors(read(exported)["clip"])[30:], record.clip)
-    (exported / "features-00000.parquet").write_bytes(b"cut off")
+    (exported / "data" / "features-00000.parquet").write_bytes(b"cut off")
     assert export(table_of(store), "parquet", exported, shard_bytes=SHARD).written == ["features-00000.parquet"]
 
 
@@ -125,7 +125,7 @@ def test_a_new_video_comes_behind_and_a_removed_one_leaves_its_file(store: Store
     done = export(fewer, "parquet", exported, shard_bytes=SHARD)
     assert (done.written, done.rows) == (["features-00000.parquet"], 10)
     assert sorted(path.name for path in exported.iterdir() if path.name[0] != ".") == [
-        *("README.md", "export.json", "features-00000.parquet", "shards")
+        *("README.md", "data", "export.json", "shards")
     ]
 
 
@@ -139,11 +139,11 @@ def test_an_export_that_was_interrupted_goes_on_with_the_file_that_it_was_at(sto
 
     with pytest.raises(KeyboardInterrupt):
         export(replace(table, read=killed), "parquet", folder, shard_bytes=SHARD)
-    (folder / ".features-00007.parquet.tmp").touch()  # of one that had no time to remove it
+    (folder / "data" / ".features-00007.parquet.tmp").touch()  # of one that had no time to remove it
     done = export(table, "parquet", folder, shard_bytes=SHARD)
     assert (done.kept, done.written) == (["features-00000.parquet"], ["features-00001.parquet"])
     assert read(folder)["key"].to_pylist() == [key for key in KEYS for _ in range(10)]
-    assert list(folder.glob(".*.tmp")) == []
+    assert list(folder.rglob(".*.tmp")) == []
 
 
 def test_a_damaged_result_is_left_out_and_told_until_it_is_mended(store: Store, exported: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_damaged_result_is_left_out_and_told_until_it_is_mended(store: Store, 
     done = export(table_of(store, float16=True), "parquet", exported, shard_bytes=SHARD)
     assert (done.videos, done.rows, list(done.unreadable)) == (3, 30, ["a.mp4"])
     assert "a.mp4" not in json.loads(
-        pq.read_schema(exported / "features-00000.parquet").metadata[b"clip_assets.data_versions"]
+        pq.read_schema(exported / "data" / "features-00000.parquet").metadata[b"clip_assets.data_versions"]
     )
     path.write_bytes(whole)
     assert export(table_of(store, float16=True), "parquet", exported, shard_bytes=SHARD).rows == 40

@@ -92,7 +92,7 @@ READERS: dict[str, Callable[[Path], Read]] = {
 def test_what_is_read_is_what_was_written_to_the_last_bit(tmp_path: Path, name: Any) -> None:
     done = export(TABLE, name, tmp_path / "exported")
     (file,) = done.written
-    read = READERS[name](tmp_path / "exported" / file)
+    read = READERS[name](tmp_path / "exported" / "data" / file)
     assert read["key"] == [key for key in KEYS for _ in range(ROWS)]
     for column in COLUMNS[1:]:
         expected = np.concatenate([np.asarray(rows_of(key)[column.name]) for key in KEYS])
@@ -103,18 +103,18 @@ def test_what_is_read_is_what_was_written_to_the_last_bit(tmp_path: Path, name: 
 def test_the_same_table_gives_the_same_bytes_and_a_card_that_names_the_files(tmp_path: Path, name: Any) -> None:
     for folder in ("first", "second"):
         export(TABLE, name, tmp_path / folder)
-    (file,) = (tmp_path / "first").glob("features-*")
-    assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
+    (file,) = (tmp_path / "first").glob("data/features-*")
+    assert file.read_bytes() == (tmp_path / "second" / "data" / file.name).read_bytes()
     card = (tmp_path / "first" / "README.md").read_text(encoding="utf-8")
-    assert ('data_files: "features-*"' in card) == (name != "hdf5")
-    assert f"features-00000.{FORMATS[name].suffix}" in card or f"features-*.{FORMATS[name].suffix}" in card
+    assert ('data_files: "data/*"' in card) == (name != "hdf5")
+    assert f"features-00000.{FORMATS[name].suffix}" in card or f"data/*.{FORMATS[name].suffix}" in card
 
 
 def test_row_groups_are_of_one_size_whatever_the_videos_are(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("clip_assets.core.export.to_parquet.ROW_GROUP_BYTES", 7 * TABLE.row_bytes)
     parts = tuple(replace(TABLE.parts[0], key=f"{number}.mp4") for number in range(8))
     export(replace(TABLE, parts=parts), "parquet", tmp_path / "exported")
-    file = pq.ParquetFile(tmp_path / "exported" / "features-00000.parquet")
+    file = pq.ParquetFile(tmp_path / "exported" / "data" / "features-00000.parquet")
     assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [7, 8, 7, 8, 7, 3]
     clip = file.metadata.row_group(0).column(3)
     assert (clip.compression, "BYTE_STREAM_SPLIT" in clip.encodings) == ("ZSTD", True)
