@@ -12,7 +12,8 @@ import yaml
 
 from clip_assets.core.errors import SettingsError
 from clip_assets.core.library.folder import Folder
-from clip_assets.settings import Settings, load_env_file, variable_name
+from clip_assets.libraries import DECLARATION, declared_libraries, definitions_folder, is_dagster_project
+from clip_assets.settings import LibrarySettings, Settings, load_env_file, variable_name
 
 INSTANCE_FOLDER = ".dagster_home"
 INSTANCE_SETTINGS = Path(str(files("clip_assets"))) / "dagster.yaml"
@@ -29,19 +30,20 @@ WORKSPACE = """load_from:
 
 
 def enter_project() -> None:
-    """Go to the project that the working directory lies in: the nearest folder upward with an instance.
+    """Go to the project that the working directory lies in: the nearest folder upward that is one.
 
-    Nothing happens where ``DAGSTER_HOME`` names the instance, or no project is found. Then settings of ``.env`` and
-    relative paths in it are those of the project.
+    It is one by its Dagster instance, or as a project of Dagster's ``dg``. Then settings of ``.env`` and relative paths
+    in it are those of the project. Where ``DAGSTER_HOME`` names the instance, no other is looked for.
     """
-    if os.environ.get("DAGSTER_HOME"):
-        return
+    has_instance = bool(os.environ.get("DAGSTER_HOME"))
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / INSTANCE_FOLDER).is_dir():
-            os.chdir(folder)
+        if not has_instance and (folder / INSTANCE_FOLDER).is_dir():
             os.environ["DAGSTER_HOME"] = str(folder / INSTANCE_FOLDER)
-            return
+        elif not is_dagster_project(folder):
+            continue
+        os.chdir(folder)
+        return
 
 
 def instance_folder() -> Path:
@@ -129,15 +131,31 @@ def refresh_instance_settings(home: Path) -> str:
     return f"kept {mine}, which was edited; this version's is {INSTANCE_SETTINGS}.{differing}"
 
 
-def load_settings() -> Settings:
-    """The settings of the project that the working directory lies in.
+def load_settings(library: str | None = None, **instead: Any) -> LibrarySettings:
+    """The settings of a library of the project that the working directory lies in.
+
+    Args:
+        library: Its name, as a file of the project declares it; None: the one that the environment describes, or where
+            that isn't part of the project, as in one of ``dg``, the only one that is declared.
+        instead: Values that count in place of those that are set.
 
     Raises:
-        SettingsError: As `Settings.from_environment`.
+        SettingsError: As `Settings.from_environment`; or there is no such library, or several that may be meant.
     """
     enter_project()
     load_env_file()
-    return Settings.from_environment()
+    project = Path.cwd()
+    declared = declared_libraries(project)
+    if library is None:
+        if not declared or not is_dagster_project(project):
+            return Settings.from_environment(**instead)
+        if len(declared) > 1:
+            raise SettingsError(f"There are several libraries here. Name one: --library {' | '.join(declared)}")
+        library = next(iter(declared))
+    if library not in declared:
+        known = ", ".join(declared) or f"none, for no {DECLARATION} below {definitions_folder(project)} declares one"
+        raise SettingsError(f"There is no library {library!r} in {project}. There are: {known}.")
+    return declared[library].settings(**instead)
 
 
 def _write_new(path: Path, content: str) -> str:

@@ -15,7 +15,16 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from dotenv import load_dotenv
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clip_assets.core.errors import SettingsError
@@ -26,6 +35,7 @@ from clip_assets.core.video import DecoderName
 from clip_assets.models import family_of, is_model, model_names
 
 PREFIX = "CLIP_ASSETS_"
+_ROOT = "root"
 TESTS_PREFIX = "CLIP_ASSETS_TEST_"
 
 
@@ -51,12 +61,13 @@ def _auto_or_count(value: Any) -> Any:
     return int(value)
 
 
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - resolve() would follow symbolic links
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    root = (info.context or {}).get(_ROOT, "")
+    return Path(os.path.abspath(root / path.expanduser()))  # noqa: PTH100 - resolve() would follow symbolic links
 
 
-def _absolute_unless_url(location: str) -> str:
-    return location if "://" in location else str(_absolute(Path(location)))
+def _absolute_unless_url(location: str, info: ValidationInfo) -> str:
+    return location if "://" in location else str(_absolute(Path(location), info))
 
 
 def _near(name: str, known: Iterable[str]) -> str:
@@ -83,7 +94,7 @@ Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 
 class LibrarySettings(BaseModel):
-    """A library's settings. Relative paths are relative to the working directory and are made absolute."""
+    """A library's settings. Paths are made absolute: relative ones are relative to the working directory."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -206,14 +217,18 @@ class LibrarySettings(BaseModel):
         return field
 
     @classmethod
-    def checked(cls, **given: Any) -> Self:
-        """The settings that are given; the others are the defaults, whatever the environment says.
+    def checked(cls, root: Path | None = None, /, **given: Any) -> Self:
+        """These settings; those that aren't given are the defaults, whatever the environment says.
+
+        Args:
+            root: What relative paths are relative to; None: the working directory.
+            given: Values by name.
 
         Raises:
             SettingsError: A value isn't allowed, or a name isn't known.
         """
         try:
-            return cls(**given)
+            return cls.model_validate(given, context={_ROOT: root or ""})
         except ValidationError as error:
             raise SettingsError("\n".join(_explain(cls, detail, given) for detail in error.errors())) from error
 

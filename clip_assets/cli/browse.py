@@ -42,7 +42,7 @@ def run(arguments: Namespace) -> int:
     """Serve until interrupted."""
     import uvicorn
 
-    settings = load_settings()
+    settings = load_settings(arguments.library)
     port = free_port(arguments.port)
     is_open = arguments.host not in LOOPBACK
     token = secrets.token_urlsafe(32) if is_open else None

@@ -133,6 +133,11 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="materialize the bundled clips and print what each frame shows")
     demo.set_defaults(run=_demo)
 
+    for of_a_library in (add, browse, export, find, remove, run, show, similar, status):
+        of_a_library.add_argument(
+            "--library", metavar="NAME", help="one that a file of the project declares (default: the environment's)"
+        )
+
     commands.add_parser("extract", help="extract videos by video_features' arguments: no instance, no partitions")
     return parser
 
@@ -183,7 +188,7 @@ def _add(arguments: argparse.Namespace) -> int:
     from clip_assets.orchestration.library_names import LibraryNames
     from clip_assets.project import load_settings
 
-    settings = load_settings()
+    settings = load_settings(arguments.library)
     with open_instance() as instance:
         keys = [key for path in arguments.paths for key in keys_at(settings.source, path)]
         register(instance, LibraryNames.of(settings), settings.source, keys)
@@ -200,7 +205,7 @@ def _show(arguments: argparse.Namespace) -> int:
     from clip_assets.project import load_settings
     from clip_assets.results.sections import sections
 
-    parts = sections(Store(load_settings().output), arguments.key)
+    parts = sections(Store(load_settings(arguments.library).output), arguments.key)
     if arguments.html:
         arguments.html.write_text(as_page(arguments.key, parts), encoding="utf-8")
         sys.stdout.write(f"{arguments.html}\n")

@@ -12,7 +12,6 @@ from clip_assets.core.export.contents import CONTENTS
 from clip_assets.core.export.formats import FORMATS
 from clip_assets.core.export.table import of_videos, size_in_words
 from clip_assets.project import load_settings
-from clip_assets.settings import Settings
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -38,9 +37,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Export; 1 where some of it couldn't be read."""
     folder = arguments.folder.absolute()
-    settings = load_settings()
-    if arguments.model:
-        settings = Settings.from_environment(model_name=arguments.model)
+    instead = {"model_name": arguments.model} if arguments.model else {}
+    settings = load_settings(arguments.library, **instead)
     rows = _rows(Library(settings), arguments)
     exported = rows.export(arguments.format, folder)
     files, kept = len(exported.written) + len(exported.kept), len(exported.kept)

@@ -179,11 +179,8 @@ def _add_output_arguments(parser: ArgumentParser) -> None:
 
 def _open(arguments: Namespace) -> Library | None:
     """The library, compared if that is quickly done or was never; None where nothing is stored."""
-    settings = load_settings()
-    if arguments.model:
-        from clip_assets.settings import Settings
-
-        settings = Settings.from_environment(model_name=arguments.model)
+    instead = {"model_name": arguments.model} if arguments.model else {}
+    settings = load_settings(arguments.library, **instead)
     library = Library(settings)
     library.compare_if_small(_progress if sys.stderr.isatty() else None)
     if library.count():

@@ -32,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Forget videos; 1 if a run holds one, which stays."""
-    settings = load_settings()
+    settings = load_settings(arguments.library)
     names = LibraryNames.of(settings)
     results = arguments.results or settings.removed
     with open_instance() as instance:

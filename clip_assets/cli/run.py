@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compute what is lacking; the exit code: 0, 1 where something failed, 130 where it was interrupted."""
-    settings = load_settings()
+    settings = load_settings(arguments.library)
     asked = Asked(arguments.named, arguments.under, arguments.states)
     with open_instance() as instance:
         end_abandoned_runs(instance)

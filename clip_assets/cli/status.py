@@ -88,7 +88,7 @@ def run(arguments: Namespace) -> int:
     from clip_assets.project import load_settings
     from clip_assets.results.states import video_states
 
-    settings = load_settings()
+    settings = load_settings(arguments.library)
     names = LibraryNames.of(settings)
     asked = Asked(tuple(arguments.states or ()), arguments.under.text if arguments.under else "")
     with open_instance() as instance:
