@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,8 @@ def test_a_taken_port_is_passed_over() -> None:
         assert port < free_port(port) < port + 50
 
 
-def test_two_that_begin_at_once_have_ports_of_their_own() -> None:
+def test_two_that_begin_at_once_have_ports_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     wanted = _port()
     with own_port(wanted) as first, own_port(wanted) as second:
         assert first < second == free_port(second)
