@@ -22,7 +22,6 @@ from clip_assets.asking.questions import (
     several,
     sum_of,
 )
-from clip_assets.asking.rows import Rows, stored_rows
 from clip_assets.core.digests import digest
 from clip_assets.core.errors import QueryError, ResultMissingError
 from clip_assets.core.library.keys import is_under
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from clip_assets.asking.rows import Rows
     from clip_assets.core.export.contents import What
     from clip_assets.core.search.index import IndexedVideo
     from clip_assets.settings import LibrarySettings
@@ -220,6 +220,8 @@ class Library:
             ExportError: Nothing is stored of them.
             StoreError: What is stored can't be read.
         """
+        from clip_assets.asking.rows import stored_rows  # who asks doesn't wait for it
+
         self.refresh()
         model = self._encoders.model_of(self._upkeep.census())
         return stored_rows(self._store, self._upkeep, self.source, model, what, under, float16)

@@ -11,10 +11,14 @@ from clip_assets.asking.rows import Rows, moment_rows
 from clip_assets.core.export.contents import CONTENTS
 from clip_assets.core.export.formats import FORMATS
 from clip_assets.core.export.table import of_videos, size_in_words
+from clip_assets.progress_bar import ProgressBar
 from clip_assets.project import load_settings
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
+
+    from clip_assets.core.export.table import Part
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -40,12 +44,20 @@ def run(arguments: Namespace) -> int:
     instead = {"model_name": arguments.model} if arguments.model else {}
     settings = load_settings(arguments.library, **instead)
     rows = _rows(Library(settings), arguments)
-    exported = rows.export(arguments.format, folder)
+    with ProgressBar(len(rows.table.parts)) as bar:
+
+        def done(parts: Sequence[Part]) -> None:
+            for part in parts:
+                bar.looked_at(part.rows)
+                bar.encoded(part.rows)
+                bar.video_done()
+
+        exported = rows.export(arguments.format, folder, done)
     files, kept = len(exported.written) + len(exported.kept), len(exported.kept)
     there = f", {kept} of them there already" if kept else ""
     sys.stdout.write(
         f"{exported.rows:,} rows{of_videos(exported.videos)}, {size_in_words(exported.size)}: "
-        f"{files} file{'' if files == 1 else 's'}{there}.\n{folder / 'README.md'} says how to read them.\n"
+        f"{files} file{'' if files == 1 else 's'}{there}.\n{arguments.folder / 'README.md'} says how to read them.\n"
     )
     sys.stdout.flush()
     for note in rows.notes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clip_assets.core.digests import digest
@@ -19,7 +19,7 @@ from clip_assets.core.store.checks import reported
 Progress = Callable[[Sequence[Part]], None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Exported:
     """What a folder holds after an export.
 
@@ -33,13 +33,13 @@ class Exported:
         unreadable: For each video that was to be in them and couldn't be read, why.
     """
 
-    written: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    videos: int = 0
-    rows: int = 0
-    size: int = 0
-    digest: str = ""
-    unreadable: dict[str, str] = field(default_factory=dict)
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+    videos: int
+    rows: int
+    size: int
+    digest: str
+    unreadable: Mapping[str, str]
 
 
 def export(
@@ -68,24 +68,21 @@ def export(
     check_installed(format_name, form.library)
     kind = {"format": format_name, "what": table.what}
     with reported("written", str(folder)), place.held(kind):
-        known, records, exported = place.records(), [], Exported()
-        for shard in planned_shards(table, form, list(known.values()), shard_bytes):
-            record = known.get(shard.name)
-            if place.holds(record, content_digest(table, form, shard.parts)):
-                exported.kept.append(shard.name)
-            elif record := _write_shard(shard, table, form, place, exported.unreadable):
-                exported.written.append(shard.name)
-            if record:
+        known = place.records()
+        shards = planned_shards(table, form, list(known.values()), shard_bytes)
+        kept = {s.name for s in shards if place.holds(known.get(s.name), content_digest(table, form, s.parts))}
+        records: list[ShardRecord] = []
+        unreadable: dict[str, str] = {}
+        for shard in shards:
+            if shard.name in kept:
+                records.append(known[shard.name])
+            elif record := _write_shard(shard, table, form, place, unreadable):
                 records.append(record)
             if progress:
                 progress(shard.parts)
         for name in known.keys() - {record.name for record in records}:
             place.remove(name)
-        for record in records:
-            exported.videos += sum(key != "" for key in record.videos)
-            exported.rows += record.rows
-            exported.size += record.size
-        exported.digest = digest({"files": {record.name: record.digest for record in records}})
+        exported = _exported(records, kept, unreadable)
         totals = {"videos": exported.videos, "rows": exported.rows, "bytes": exported.size, "digest": exported.digest}
         card = card_of(table, format_name, exported.videos, exported.rows, exported.size)
         place.tell(card, {**kind, **table.about, **totals})
@@ -99,6 +96,19 @@ def is_current(table: Table, format_name: FormatName, folder: Path) -> bool:
     shards = {shard.name: shard for shard in planned_shards(table, form, list(known.values()))}
     return shards.keys() == known.keys() and all(
         place.holds(known[name], content_digest(table, form, shard.parts)) for name, shard in shards.items()
+    )
+
+
+def _exported(records: Sequence[ShardRecord], kept: Container[str], unreadable: Mapping[str, str]) -> Exported:
+    """What files come to."""
+    return Exported(
+        written=tuple(record.name for record in records if record.name not in kept),
+        kept=tuple(record.name for record in records if record.name in kept),
+        videos=sum(key != "" for record in records for key in record.videos),
+        rows=sum(record.rows for record in records),
+        size=sum(record.size for record in records),
+        digest=digest({"files": {record.name: record.digest for record in records}}),
+        unreadable=unreadable,
     )
 
 

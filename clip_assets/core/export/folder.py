@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from clip_assets.core.errors import ExportFolderError
-from clip_assets.core.export.shards import ShardRecord
+from clip_assets.core.export.shards import ShardRecord, is_shard_name
 from clip_assets.core.store.checks import sha256
 
 _TEMPORARY = ".tmp"
@@ -47,8 +47,7 @@ class ExportFolder:
         except Timeout as error:
             raise ExportFolderError(f"Another export is being written to {self._path}.") from error
         try:
-            for left in self._data.glob(f".*{_TEMPORARY}"):  # of one that was killed
-                left.unlink(missing_ok=True)
+            self._sweep()
             yield
         finally:
             lock.release()
@@ -109,6 +108,14 @@ class ExportFolder:
             raise ExportFolderError(f"{self._path} holds {held}, which isn't what is asked for.")
         self._data.mkdir(exist_ok=True)
         self._records.mkdir(exist_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what an export that was killed left: files that aren't complete, or have no record."""
+        known = self.records()
+        for path in self._data.iterdir():
+            name = path.name.removeprefix(".").removesuffix(_TEMPORARY)
+            if is_shard_name(name) and path.name not in known:
+                path.unlink()
 
     def _record(self, name: str) -> Path:
         return self._records / f"{name}.json"

@@ -59,9 +59,14 @@ class ShardRecord:
         """What is kept in ``<name>.json``; None where that isn't a whole record."""
         with suppress(ValueError, TypeError):
             record = cls(**json.loads(path.read_bytes()))
-            if f"{record.name}.json" == path.name and _NAME.fullmatch(record.name):
+            if f"{record.name}.json" == path.name and is_shard_name(record.name):
                 return record
         return None
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a file's name is one that `planned_shards` gives."""
+    return _NAME.fullmatch(name) is not None
 
 
 def planned_shards(

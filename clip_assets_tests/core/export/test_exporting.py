@@ -103,16 +103,16 @@ def test_only_the_file_of_a_video_that_changed_is_written_again(store: Store, ex
         "features-00001.parquet",
     ]
     before = {path: path.stat().st_mtime_ns for path in exported.glob("data/*.parquet")}
-    assert export(table, "parquet", exported, shard_bytes=SHARD).written == []
+    assert export(table, "parquet", exported, shard_bytes=SHARD).written == ()
     assert {path: path.stat().st_mtime_ns for path in exported.glob("data/*.parquet")} == before
     assert is_current(table, "parquet", exported)
     record = store_features(store, "d.mp4", seed=1)
     assert not is_current(table_of(store), "parquet", exported)
-    assert export(table_of(store), "parquet", exported, shard_bytes=SHARD).written == ["features-00001.parquet"]
+    assert export(table_of(store), "parquet", exported, shard_bytes=SHARD).written == ("features-00001.parquet",)
     assert is_current(table_of(store), "parquet", exported)
     np.testing.assert_array_equal(vectors(read(exported)["clip"])[30:], record.clip)
     (exported / "data" / "features-00000.parquet").write_bytes(b"cut off")
-    assert export(table_of(store), "parquet", exported, shard_bytes=SHARD).written == ["features-00000.parquet"]
+    assert export(table_of(store), "parquet", exported, shard_bytes=SHARD).written == ("features-00000.parquet",)
 
 
 def test_a_new_video_comes_behind_and_a_removed_one_leaves_its_file(store: Store, exported: Path) -> None:
@@ -120,10 +120,10 @@ def test_a_new_video_comes_behind_and_a_removed_one_leaves_its_file(store: Store
     new = replace(table.parts[0], key="A new one, before all others.mp4")
     read_again = lambda part: table.read(table.parts[0] if part is new else part)  # noqa: E731
     more = replace(table, parts=(new, *table.parts), read=read_again)
-    assert export(more, "parquet", exported, shard_bytes=SHARD).written == ["features-00002.parquet"]
+    assert export(more, "parquet", exported, shard_bytes=SHARD).written == ("features-00002.parquet",)
     fewer = replace(table, parts=table.parts[:1])
     done = export(fewer, "parquet", exported, shard_bytes=SHARD)
-    assert (done.written, done.rows) == (["features-00000.parquet"], 10)
+    assert (done.written, done.rows) == (("features-00000.parquet",), 10)
     assert sorted(path.name for path in exported.iterdir() if path.name[0] != ".") == [
         *("README.md", "data", "export.json", "shards")
     ]
@@ -140,10 +140,12 @@ def test_an_export_that_was_interrupted_goes_on_with_the_file_that_it_was_at(sto
     with pytest.raises(KeyboardInterrupt):
         export(replace(table, read=killed), "parquet", folder, shard_bytes=SHARD)
     (folder / "data" / ".features-00007.parquet.tmp").touch()  # of one that had no time to remove it
+    (folder / "data" / "ours.txt").touch()
+    (folder / "data" / "features-00008.parquet").touch()  # of one that had no time to record it
     done = export(table, "parquet", folder, shard_bytes=SHARD)
-    assert (done.kept, done.written) == (["features-00000.parquet"], ["features-00001.parquet"])
+    assert (done.kept, done.written) == (("features-00000.parquet",), ("features-00001.parquet",))
     assert read(folder)["key"].to_pylist() == [key for key in KEYS for _ in range(10)]
-    assert list(folder.rglob(".*.tmp")) == []
+    assert sorted(path.name for path in (folder / "data").iterdir()) == [*done.kept, *done.written, "ours.txt"]
 
 
 def test_a_damaged_result_is_left_out_and_told_until_it_is_mended(store: Store, exported: Path) -> None:
