@@ -132,15 +132,24 @@ def test_a_dotted_path_below_an_admitted_module_is_refused(name):
         load_pickle(data + pickle.STACK_GLOBAL + b".")
 
 
-FRAMES = {
-    "numbers": pd.DataFrame({"frame": [0, 1], "probability": [0.5, np.nan], "best": [True, False]}),
-    "strings": pd.DataFrame({"text": ["a red circle", None]}, index=pd.Index(["x", "y"], name="row")),
-    "times": pd.Series([1.0, 2.0], index=pd.DatetimeIndex(["2024-01-01", "2024-01-02"]), name="value"),
-    "durations": pd.DataFrame({"t": pd.to_timedelta([1, 2], unit="ms"), "d": pd.to_datetime(["2024", "2025"])}),
-    "categories": pd.DataFrame({"c": pd.Categorical(["a", "b", "a"])}),
-    "levels": pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "v": [0.1, 0.2]}).set_index(["a", "b"]),
-    "empty": pd.DataFrame(),
-}
+with pd.option_context("mode.string_storage", "python"):  # else pyarrow keeps them, where it is installed
+    FRAMES = {
+        "numbers": pd.DataFrame({"frame": [0, 1], "probability": [0.5, np.nan], "best": [True, False]}),
+        "strings": pd.DataFrame({"text": ["a red circle", None]}, index=pd.Index(["x", "y"], name="row")),
+        "times": pd.Series([1.0, 2.0], index=pd.DatetimeIndex(["2024-01-01", "2024-01-02"]), name="value"),
+        "durations": pd.DataFrame({"t": pd.to_timedelta([1, 2], unit="ms"), "d": pd.to_datetime(["2024", "2025"])}),
+        "categories": pd.DataFrame({"c": pd.Categorical(["a", "b", "a"])}),
+        "levels": pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "v": [0.1, 0.2]}).set_index(["a", "b"]),
+        "empty": pd.DataFrame(),
+    }
+
+
+def test_strings_that_pyarrow_keeps_are_refused() -> None:
+    """It takes the buffers of a pickle for what they claim to be, and reads beyond their end."""
+    with pd.option_context("mode.string_storage", "pyarrow"):
+        frame = pd.DataFrame({"text": ["a red circle"]})
+    with pytest.raises(ResultCorruptError, match="ArrowStringArray, which is refused"):
+        load_pickle(pickle.dumps(frame))
 
 
 @pytest.mark.parametrize("protocol", [4, 5])
