@@ -158,6 +158,27 @@ def load_settings(library: str | None = None, **instead: Any) -> LibrarySettings
     return declared[library].settings(**instead)
 
 
+def load_libraries(library: str | None = None) -> list[LibrarySettings]:
+    """The settings of all libraries of the project that the working directory lies in.
+
+    Args:
+        library: The name of the one that comes first; None: the environment's, if it is part of the project.
+
+    Raises:
+        SettingsError: As `load_settings`.
+    """
+    enter_project()
+    load_env_file()
+    project = Path.cwd()
+    found = [declaration.settings() for declaration in declared_libraries(project).values()]
+    if not found or not is_dagster_project(project):
+        found.insert(0, Settings.from_environment())
+    if library is None:
+        return found
+    first = load_settings(library)
+    return [first, *(one for one in found if one.name != first.name)]
+
+
 def _write_new(path: Path, content: str) -> str:
     """Write a file unless there is one; what was done."""
     try:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from clip_assets.asking.library import Library
 from clip_assets.browse.guard import LOOPBACK, Guard
 from clip_assets.browse.holdings import Holdings, StatesProvider
-from clip_assets.browse.pages import Pages, static_folder
+from clip_assets.browse.pages import Pages, Shelf, static_folder
 from clip_assets.browse.pictures import Pictures
 from clip_assets.browse.playing import Playing, media_type
 from clip_assets.browse.question import Question
@@ -36,57 +38,102 @@ _DECODERS = 2
 _FOREVER = {"Cache-Control": "private, max-age=604800, immutable"}
 
 
+@dataclass(frozen=True)
+class Served:
+    """A library that is served.
+
+    Attributes:
+        settings: Where its videos and results are, and the model.
+        states: Tells the state of each registered video; None where nobody does.
+    """
+
+    settings: LibrarySettings
+    states: StatesProvider | None = None
+
+    def shelf(self, root: str, dagster: str | None) -> Shelf:
+        """Where its pages are."""
+        label = self.settings.name or Path(self.settings.source.where()).name
+        return Shelf(label, root, dagster.rstrip("/") if dagster else None, self.settings.prefix)
+
+
 def create_app(
     settings: LibrarySettings,
     *,
     states: StatesProvider | None = None,
+    others: Sequence[Served] = (),
     dagster: str | None = None,
     hosts: Collection[str] = LOOPBACK,
     token: str | None = None,
 ) -> ASGIApp:
-    """The pages of a library.
+    """The pages of a library, and below ``/library/NAME`` those of others.
 
     Args:
         settings: Where the videos and the results are, and the model.
         states: Tells the state of each registered video; None where nobody does.
+        others: Further libraries; all but one have a name.
         dagster: The address of Dagster's UI, to link to; None where it isn't known.
         hosts: Names that a browser may call this server by, without ports.
         token: What a browser has to know; None where none is asked for.
     """
-    store, uploads, library = Store(settings.output), Uploads(), Library(settings)
-    holdings = Holdings(store, states)
-    holdings.begin()
-    readiness = Readiness(library.prepare)
-    pages = Pages(library, store, holdings, readiness, uploads, dagster)
-    media = Media(store, settings, uploads)
-    routes = [
-        Route("/", pages.first),
-        Route("/search", pages.search),
-        Route("/search", media.upload, methods=["POST"]),
-        Route("/videos", pages.videos),
-        Route("/video/{key:path}", pages.video),
-        Route("/picture/{key:path}", media.picture),
-        Route("/stored/{key:path}", media.stored),
-        Route("/media/{key:path}", media.original),
-        Route("/stretch/{key:path}", media.stretch),
-        Route("/upload/{name}", media.uploaded),
-        Mount("/static", StaticFiles(directory=static_folder())),
-    ]
-
-    def told(request: Request, error: Exception) -> Response:
-        if isinstance(error, HTTPException):
-            return pages.problem(error.status_code, error.detail, "There is no such page here.")
-        if isinstance(error, ResultMissingError | PartitionKeyError | VideoError):
-            return pages.problem(404, "Not found", str(error))
-        return pages.problem(400 if isinstance(error, QueryError) else 500, "That didn't work", str(error))
+    roots = ["", *(f"/library/{one.settings.name or '-'}" for one in others)]
+    served = [Served(settings, states), *others]
+    shelves = [one.shelf(root, dagster) for one, root in zip(served, roots, strict=True)]
+    rooms = [_Room(one, shelf, shelves) for one, shelf in zip(served, shelves, strict=True)]
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        readiness.begin()
+        rooms[0].readiness.begin()
         yield
 
-    handlers = {ClipAssetsError: told, HTTPException: told}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan), hosts, token)
+    routes: list[BaseRoute] = [
+        Mount("/static", StaticFiles(directory=static_folder())),
+        *(Mount(room.shelf.root, room.app()) for room in rooms[1:]),
+        *rooms[0].routes(),
+    ]
+    app = Starlette(routes=routes, exception_handlers=rooms[0].handlers(), lifespan=lifespan)
+    return Guard(app, hosts, token)
+
+
+class _Room:
+    """The pages of one library."""
+
+    def __init__(self, served: Served, shelf: Shelf, shelves: Sequence[Shelf]) -> None:
+        settings = served.settings
+        store, uploads, library = Store(settings.output), Uploads(), Library(settings)
+        holdings = Holdings(store, served.states)
+        holdings.begin()
+        self.shelf = shelf
+        self.readiness = Readiness(library.prepare)
+        self._pages = Pages(library, store, holdings, self.readiness, uploads, shelf, shelves)
+        self._media = Media(store, settings, uploads)
+
+    def routes(self) -> list[BaseRoute]:
+        pages, media = self._pages, self._media
+        return [
+            Route("/", pages.first),
+            Route("/search", pages.search),
+            Route("/search", media.upload, methods=["POST"]),
+            Route("/videos", pages.videos),
+            Route("/video/{key:path}", pages.video),
+            Route("/picture/{key:path}", media.picture),
+            Route("/stored/{key:path}", media.stored),
+            Route("/media/{key:path}", media.original),
+            Route("/stretch/{key:path}", media.stretch),
+            Route("/upload/{name}", media.uploaded),
+        ]
+
+    def handlers(self) -> dict[Any, Any]:
+        return {ClipAssetsError: self._told, HTTPException: self._told}
+
+    def app(self) -> Starlette:
+        return Starlette(routes=self.routes(), exception_handlers=self.handlers())
+
+    def _told(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            return self._pages.problem(error.status_code, error.detail, "There is no such page here.")
+        if isinstance(error, ResultMissingError | PartitionKeyError | VideoError):
+            return self._pages.problem(404, "Not found", str(error))
+        return self._pages.problem(400 if isinstance(error, QueryError) else 500, "That didn't work", str(error))
 
 
 class Media:
@@ -140,7 +187,7 @@ class Media:
                 raise QueryError("No picture was chosen.")
             data = await given.read()
         name = await to_thread.run_sync(self._uploads.add, data, limiter=self._decoders)
-        return RedirectResponse(question.url(image=name, at=""), 303)
+        return RedirectResponse(request.scope.get("root_path", "") + question.url(image=name, at=""), 303)
 
     def uploaded(self, request: Request) -> Response:
         """A picture that was uploaded, small."""

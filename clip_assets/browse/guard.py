@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -120,6 +121,7 @@ def _is_cross_site(request: Request, *, has_cookie: bool) -> bool:
 
 
 def _is_page(path: str) -> bool:
+    path = re.sub(r"^/library/[\w-]+(?=/)", "", path)
     return path in ("/", "/search", "/videos") or path.startswith("/video/")
 
 

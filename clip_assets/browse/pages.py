@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,23 @@ _EXAMPLES = 3
 _SIMILAR = 6
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """Where the pages of a library are, beside those of others.
+
+    Attributes:
+        label: What people call the library.
+        root: What its addresses begin with; empty for the first one.
+        dagster: The address of Dagster's UI; None where it isn't known.
+        prefix: What the library's asset keys begin with there.
+    """
+
+    label: str
+    root: str = ""
+    dagster: str | None = None
+    prefix: str = ""
+
+
 class Pages:
     """Answers with HTML; the methods are called in threads."""
 
@@ -45,14 +63,15 @@ class Pages:
         holdings: Holdings,
         readiness: Readiness,
         uploads: Uploads,
-        dagster: str | None,
+        shelf: Shelf,
+        shelves: Sequence[Shelf],
     ) -> None:
         self._library = library
         self._store = store
         self._holdings = holdings
         self._readiness = readiness
         self._uploads = uploads
-        self._dagster = dagster.rstrip("/") if dagster else None
+        self._shelf = shelf
         self._templates = Environment(
             loader=PackageLoader("clip_assets.browse"),
             autoescape=True,
@@ -63,8 +82,16 @@ class Pages:
         self._templates.filters.update(words.FILTERS)
         self._templates.globals.update(WIDTH=WIDTH, HEIGHT=HEIGHT)
         self._templates.globals.update(
-            address=questions.address, place=questions.place, without=questions.without, drawn_size=stage.drawn_size
+            root=shelf.root,
+            shelves=shelves,
+            address=self._address,
+            place=questions.place,
+            without=questions.without,
+            drawn_size=stage.drawn_size,
         )
+
+    def _address(self, kind: str, key: str, **parameters: str | float | None) -> str:
+        return self._shelf.root + questions.address(kind, key, **parameters)
 
     def first(self, request: Request) -> Response:
         """What the library holds, and where to ask."""
@@ -175,9 +202,10 @@ class Pages:
         )
 
     def _in_dagster(self, asset: str, key: str) -> str | None:
-        if self._dagster is None:
+        if self._shelf.dagster is None:
             return None
-        return self._dagster + questions.address("assets", asset, view="partitions", partition=key)
+        asset_path = f"{self._shelf.prefix}/{asset}" if self._shelf.prefix else asset
+        return self._shelf.dagster + questions.address("assets", asset_path, view="partitions", partition=key)
 
     def _similar(self, key: str) -> list[Video]:
         try:

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from clip_assets.browse.app import create_app
+from clip_assets.browse.app import Served, create_app
 from clip_assets.browse.guard import LOOPBACK
 from clip_assets.browse.holdings import StatesProvider, VideoState
 from clip_assets.cli.dev import free_port
-from clip_assets.project import load_settings
+from clip_assets.project import load_libraries
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -42,7 +42,9 @@ def run(arguments: Namespace) -> int:
     """Serve until interrupted."""
     import uvicorn
 
-    settings = load_settings(arguments.library)
+    libraries = load_libraries(arguments.library)
+    is_tracked = bool(os.environ.get("DAGSTER_HOME"))
+    first, *others = (Served(one, states_of(one) if is_tracked else None) for one in libraries)
     port = free_port(arguments.port)
     is_open = arguments.host not in LOOPBACK
     token = secrets.token_urlsafe(32) if is_open else None
@@ -51,8 +53,9 @@ def run(arguments: Namespace) -> int:
     if name in ("0.0.0.0", "::"):
         name = arguments.allow_host[0] if arguments.allow_host else socket.gethostname()
         hosts.add(name)
-    states = states_of(settings) if os.environ.get("DAGSTER_HOME") else None
-    app = create_app(settings, states=states, dagster=arguments.dagster, hosts=hosts, token=token)
+    app = create_app(
+        first.settings, states=first.states, others=others, dagster=arguments.dagster, hosts=hosts, token=token
+    )
     if token or not arguments.quiet:
         shown = f"[{name}]" if ":" in name else name
         sys.stdout.write(f"Open http://{shown}:{port}/{f'?token={token}' if token else ''}\n")

@@ -91,7 +91,7 @@ def _execute(execution: Execution, plan: Plan, report: Report, stop: threading.E
         sys.stderr.write(f"clip-assets: {error}\n")
         return 1
     if stop.is_set():
-        sys.stderr.write("clip-assets: interrupted; what is stored is recorded. Go on with: clip-assets run\n")
+        sys.stderr.write("clip-assets: interrupted; what is stored is recorded. Go on with the same command.\n")
         return INTERRUPTED
     return 1 if report.counts["failed"] else 0
 

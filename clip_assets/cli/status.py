@@ -37,14 +37,20 @@ class Asked:
     Attributes:
         states: The states whose videos are all named; with none, some of each are.
         under: The folder of the library that is looked at; empty for all.
+        library: The library's name, if it has one.
     """
 
     states: Sequence[State] = ()
     under: str = ""
+    library: str = ""
 
     def option(self) -> str:
-        """The folder as an option of another command."""
-        return f" --under={shlex.quote(self.under)}" if self.under else ""
+        """The library and the folder as options of another command."""
+        return self.named() + (f" --under={shlex.quote(self.under)}" if self.under else "")
+
+    def named(self) -> str:
+        """The library as an option of another command."""
+        return f" --library {self.library}" if self.library else ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def run(arguments: Namespace) -> int:
 
     settings = load_settings(arguments.library)
     names = LibraryNames.of(settings)
-    asked = Asked(tuple(arguments.states or ()), arguments.under.text if arguments.under else "")
+    asked = Asked(tuple(arguments.states or ()), arguments.under.text if arguments.under else "", settings.name)
     with open_instance() as instance:
         order = registered(instance, names)
         keys = registered_keys(settings.source, arguments.under, order) if arguments.under else order
@@ -211,7 +217,7 @@ def _what_to_do(videos: Sequence[VideoStatus], asked: Asked, new: int) -> str:
     if "failed" in states:
         return f"Nothing has changed since they failed. Try all the same: clip-assets run --failed{asked.option()}"
     if "gone" in states:
-        return "Forget what is gone: clip-assets remove --gone"
+        return f"Forget what is gone: clip-assets remove --gone{asked.named()}"
     return "All is as the settings ask for."
 
 
