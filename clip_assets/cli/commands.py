@@ -168,12 +168,15 @@ def _init(arguments: argparse.Namespace) -> int:
 
 def _dev(arguments: argparse.Namespace) -> int:
     from clip_assets.cli.dev import HOST, browse_service, dagster_service, own_port, run_together
+    from clip_assets.orchestration.instance import limit_encoding, open_instance
     from clip_assets.project import instance_folder, load_settings, refresh_instance_settings
     from clip_assets.settings import variable_name
 
     settings = load_settings()
     if news := refresh_instance_settings(instance_folder()):
         _say(news)
+    with open_instance() as instance:
+        limit_encoding(instance)
     with own_port(arguments.port) as port, own_port(port + 1) as browse_port:
         if port != arguments.port:
             _say(f"Port {arguments.port} is taken; this is on {port}.")

@@ -12,7 +12,7 @@ from clip_assets.cli.run_report import Report, plan_in_words, plan_lines
 from clip_assets.core.model.devices import resolve_devices
 from clip_assets.models import model_sha256
 from clip_assets.orchestration.in_process import Execution, RunFailedError
-from clip_assets.orchestration.instance import end_abandoned_runs, open_instance, register
+from clip_assets.orchestration.instance import end_abandoned_runs, limit_encoding, open_instance, register
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.named import Named
 from clip_assets.orchestration.run_plan import Asked, Plan, make_plan
@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     asked = Asked(arguments.named, arguments.under, arguments.states)
     with open_instance() as instance:
         end_abandoned_runs(instance)
+        limit_encoding(instance)
         plan = make_plan(instance, settings, asked)
         if not arguments.json:
             sys.stdout.write(f"{plan_in_words(plan)}\n")

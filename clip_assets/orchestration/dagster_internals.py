@@ -21,6 +21,8 @@ __all__ = [
     "CheckRunHealthResult",
     "WorkerStatus",
     "add_partition_metadata",
+    "free_pools",
+    "limit_pool",
     "log_evaluations",
     "provenance_tags",
     "quiet_instance",
@@ -143,3 +145,16 @@ def quiet_instance() -> dg.DagsterInstance:
         return dg.DagsterInstance.from_ref(InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides=quiet))
     except AttributeError:
         return dg.DagsterInstance.get()
+
+
+def limit_pool(instance: dg.DagsterInstance, pool: str) -> None:
+    """Let one step at a time into a pool, unless it has a limit; publicly that is a command, and a page of the UI."""
+    storage = instance.event_log_storage
+    if storage.supports_global_concurrency_limits and pool not in storage.get_concurrency_keys():
+        storage.set_concurrency_slots(pool, 1)
+
+
+def free_pools(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Give back what a run that has ended holds of any pool, as Dagster's daemon does where one is at work."""
+    if instance.event_log_storage.supports_global_concurrency_limits:
+        instance.event_log_storage.free_concurrency_slots_for_run(run_id)

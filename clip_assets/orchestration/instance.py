@@ -16,9 +16,9 @@ from clip_assets.core.library.regular_files import why_no_file
 from clip_assets.core.library.source import VideoSource
 from clip_assets.core.store import Store
 from clip_assets.core.video import check_is_video
-from clip_assets.orchestration.dagster_internals import quiet_instance
+from clip_assets.orchestration.dagster_internals import free_pools, limit_pool, quiet_instance
 from clip_assets.orchestration.failures import failed_videos, reason
-from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.library_names import GPU_POOL, LibraryNames
 from clip_assets.orchestration.partitions import keys_of_run, version_events
 from clip_assets.orchestration.run_liveness import GONE, is_abandoned, signs_folder
 from clip_assets.project import instance_folder
@@ -74,6 +74,12 @@ def end_abandoned_runs(instance: dg.DagsterInstance) -> None:
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         if is_abandoned(signs_folder(instance, run.run_id)):
             instance.report_run_failed(run, GONE)
+            free_pools(instance, run.run_id)
+
+
+def limit_encoding(instance: dg.DagsterInstance) -> None:
+    """Let one run at a time encode, unless a limit is set already."""
+    limit_pool(instance, GPU_POOL)
 
 
 def failures(instance: dg.DagsterInstance, names: LibraryNames) -> dict[str, dict[str, Failure]]:

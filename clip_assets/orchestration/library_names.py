@@ -21,6 +21,9 @@ JOB_ASSETS = {
 }
 """The assets of each job, by what the library without a name calls it."""
 
+GPU_POOL = "gpu"
+"""The pool of whatever encodes pictures, in all libraries: as many are at work at once as its limit says."""
+
 
 @dataclass(frozen=True)
 class LibraryNames:

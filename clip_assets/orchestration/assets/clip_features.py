@@ -23,7 +23,7 @@ from clip_assets.orchestration.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.orchestration.assets.common import ForceConfig, draw, table, want_each
 from clip_assets.orchestration.failures import every_video_s_fault
 from clip_assets.orchestration.io_managers import StoredResults
-from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.library_names import GPU_POOL, LibraryNames
 from clip_assets.orchestration.resources import VideoLibrary, clip_model_of, video_library_of
 from clip_assets.orchestration.run_progress import Progress
 from clip_assets.orchestration.work import Computed, Failed, Work
@@ -65,6 +65,7 @@ def build(settings: LibrarySettings, partitions: dg.PartitionsDefinition[str]) -
     @dg.asset(
         ins=names.ins("frame_indices"),
         required_resource_keys={names("library"), names("clip_model")},
+        pool=GPU_POOL,
         kinds={family_of(settings.model_name).name, "pytorch", "numpy"},
         **catalogue_entry("clip_features", settings, partitions, INTRO, ARRAYS),
     )
