@@ -13,7 +13,7 @@ import numpy as np
 from clip_assets.asking.answers import Moment, Moments, Scores, SimilarVideo, notes_of
 from clip_assets.asking.comparing import Comparing
 from clip_assets.asking.encoders import Encoders
-from clip_assets.asking.questions import (
+from clip_assets.asking.parts import (
     Part,
     asked_sentences,
     likelihoods_of,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from dotenv import load_dotenv
 
+from clip_assets.core.library.named import Named
 from clip_assets.core.store import Store
 from clip_assets.demo import demo_clips, demo_environment
 from clip_assets.orchestration.in_process import Execution, Listener
 from clip_assets.orchestration.instance import open_instance, register
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.orchestration.named import Named
 from clip_assets.orchestration.run_plan import Asked, make_plan
 from clip_assets.project import instance_folder, refresh_instance_settings
 from clip_assets.results.assets import PER_VIDEO

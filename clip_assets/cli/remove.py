@@ -6,10 +6,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 
 from clip_assets.core.errors import LibraryError, SettingsError
+from clip_assets.core.library.named import Named, registered_keys
 from clip_assets.core.store import Store
 from clip_assets.orchestration.instance import forget, held_keys, open_instance, registered
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.orchestration.named import Named, registered_keys
 from clip_assets.project import load_settings
 from clip_assets.settings import LibrarySettings
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from clip_assets.cli.run_report import Report, plan_in_words, plan_lines
+from clip_assets.core.library.named import Named
 from clip_assets.core.model.devices import resolve_devices
 from clip_assets.models import model_sha256
 from clip_assets.orchestration.in_process import Execution, RunFailedError
 from clip_assets.orchestration.instance import end_abandoned_runs, limit_encoding, open_instance, register
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.orchestration.named import Named
 from clip_assets.orchestration.run_plan import Asked, Plan, make_plan
 from clip_assets.project import load_settings
 

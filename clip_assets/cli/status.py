@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from clip_assets.orchestration.named import Named, registered_keys
+from clip_assets.core.library.named import Named, registered_keys
 from clip_assets.results.states import State, VideoStatus
 from clip_assets.results.summaries import FeatureSummary
 from clip_assets.settings import LibrarySettings

@@ -8,10 +8,10 @@ from pathlib import Path
 import dagster as dg
 
 from clip_assets.core.errors import LibraryError
+from clip_assets.core.library.named import Named, registered_keys
 from clip_assets.core.library.source import VideoSource
 from clip_assets.orchestration.instance import all_keys, failures, keys_at, registered
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.orchestration.named import Named, registered_keys
 from clip_assets.results.states import State, VideoStatus, video_states
 from clip_assets.settings import LibrarySettings
 

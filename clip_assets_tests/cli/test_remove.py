@@ -11,12 +11,10 @@ import numpy as np
 import pytest
 
 from clip_assets.cli import main
-from clip_assets.core.library.folder import Folder
 from clip_assets.core.records import FrameIndices
 from clip_assets.core.store.store import TRASH, Store
 from clip_assets.orchestration.instance import open_instance, registered
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.orchestration.named import Named, registered_keys
 from clip_assets.orchestration.partitions import partition_tags
 
 KEYS = ["-x.mp4", "a b.mp4", "a b/1.mp4", "a b/2.mp4", "other.mp4"]
@@ -42,28 +40,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def left() -> list[str]:
     with open_instance() as instance:
         return list(registered(instance, LibraryNames()))
-
-
-@pytest.mark.parametrize(
-    ("text", "meant"),
-    [
-        ("-x.mp4", KEYS[:1]),
-        ("a b.mp4", KEYS[1:2]),
-        ("a b", KEYS[2:4]),
-        ("a b/", KEYS[2:4]),
-        ("./a b/1.mp4", KEYS[2:3]),
-        ("{library}/a b", KEYS[2:4]),
-        (".", KEYS),
-        ("a", []),
-        ("", []),
-        ("../elsewhere", []),
-    ],
-)
-def test_a_video_or_folder_is_named_by_its_key_or_its_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, meant: list[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert registered_keys(Folder(tmp_path), Named.parse(text.format(library=tmp_path)), KEYS) == meant
 
 
 def test_removed_videos_are_registered_no_more_and_their_results_stay(

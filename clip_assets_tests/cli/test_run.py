@@ -16,11 +16,11 @@ import pytest
 
 from clip_assets.cli import main
 from clip_assets.core.errors import ClipAssetsError, ResultUnwritableError
+from clip_assets.core.library.named import Named
 from clip_assets.core.store import Store
 from clip_assets.orchestration.in_process import Execution, Listener, RunFailedError
 from clip_assets.orchestration.instance import failures
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.orchestration.named import Named
 from clip_assets.orchestration.partitions import KEYS_TAG, partition_tags
 from clip_assets.orchestration.run_liveness import signs_folder
 from clip_assets.orchestration.run_plan import Asked, Plan, make_plan

@@ -13,6 +13,7 @@ from clip_assets import settings
 from clip_assets.core.errors import OutsideLibraryError, VideoMissingError
 from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.listing import Listing, VideoFile
+from clip_assets.core.library.named import Named
 from clip_assets.core.library.source import VideoSource
 from clip_assets.core.records import SourceStat
 from clip_assets.orchestration import resources
@@ -20,7 +21,6 @@ from clip_assets.orchestration.in_process import Execution, Listener
 from clip_assets.orchestration.instance import register
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.library_tick import Cursor, Look
-from clip_assets.orchestration.named import Named
 from clip_assets.orchestration.run_plan import Asked, make_plan
 from clip_assets.results.states import video_states
 from clip_assets_tests.making import corpus
