@@ -1,4 +1,4 @@
-"""Runs the commands of the README and docs/ as they are written, with the package that is installed in a ``.venv``.
+"""Runs the commands of the README, docs/ and examples/ as written, with the package that is installed in a ``.venv``.
 
     python .ci/documented_commands.py TREE
 
@@ -37,11 +37,11 @@ clip-assets() { command clip-assets "${@//ViT-B\/32/demo}"; }
 def main(tree: Path) -> int:
     """Run them; 1 where one fails, else 0."""
     left_out: Counter[str] = Counter()
-    documents = (tree / "README.md", *sorted((tree / "docs").glob("*.md")))
+    documents = (tree / "README.md", *sorted((*tree.glob("docs/*.md"), *tree.glob("examples/*/README.md"))))
     scripts = {document: read(document, left_out) for document in documents}
     with ThreadPoolExecutor(PROCESSES) as pool:
         done = pool.map(lambda script: run(script[0], tree), scripts.values())
-        failed = [document.name for document, succeeded in zip(documents, done, strict=True) if not succeeded]
+        failed = [str(document) for document, succeeded in zip(documents, done, strict=True) if not succeeded]
     blocks = sum(count for _, count in scripts.values())
     print(f"{blocks} blocks of commands were run as they are written; left out:")
     for need, count in left_out.most_common():
@@ -58,7 +58,7 @@ def read(document: Path, left_out: Counter[str]) -> tuple[str, int]:
     script = []
     for found in BLOCK.finditer(text):
         marks, language, block = found[1], found[4], found[5]
-        at = f"{document.name}:{text.count(chr(10), 0, found.end(1)) + 1}"
+        at = f"{document}:{text.count(chr(10), 0, found.end(1)) + 1}"
         needs = [words for kind, words in MARK.findall(marks) if kind == "needs"]
         if language not in ("sh", "python"):
             if COMMAND.search(block):

@@ -140,7 +140,7 @@ class _Environment:
             raise SettingsError(f"The environment variable {name} isn't set.")
         return value
 
-    def __getattr__(self, name: str) -> str:
+    def __getitem__(self, name: str) -> str:  # not __getattr__, by which Jinja asks a function for its own marks too
         return self(name)
 
 
