@@ -162,15 +162,6 @@ class Store:
         found = self._load_pictures(manifest, [file_name] if file_name in manifest.pictures else [])
         return found[0] if found else None
 
-    def verify(self, asset: str, key: str) -> list[str]:
-        """What differs between the stored bytes and the manifest, one sentence per file; empty when all is well.
-
-        Raises:
-            ResultMissingError: Nothing whole is stored.
-            StoreError: The files can't be read.
-        """
-        return self._load_files(self._load_manifest(asset, key))[1]
-
     def path(self, asset: str, key: str) -> UPath:
         """The directory of this asset and key, whether or not anything is stored there."""
         return self.root.joinpath(checked_asset(asset), *escape_key(key).split("/"))

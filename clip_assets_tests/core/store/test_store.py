@@ -75,7 +75,6 @@ def test_a_record_comes_back_with_its_types_and_bits(root, form, record):
     store = Store(root, form)
     write(store, record)
     assert_equal(store.read(ASSET, KEY, type(record)), record)
-    assert store.verify(ASSET, KEY) == []
 
 
 def test_each_field_is_a_numpy_file_that_numpy_alone_reads(root):
@@ -129,9 +128,8 @@ def test_nothing_stored_is_missing_and_no_error_for_the_manifest(root):
     store = Store(root)
     assert store.manifest(ASSET, KEY) is None
     assert list(store.keys(ASSET)) == []
-    for call in (lambda: store.read(ASSET, KEY, ClipFeatures), lambda: store.verify(ASSET, KEY)):
-        with pytest.raises(ResultMissingError, match=r"No whole result of clip_features .*manifest\.json"):
-            call()
+    with pytest.raises(ResultMissingError, match=r"No whole result of clip_features .*manifest\.json"):
+        store.read(ASSET, KEY, ClipFeatures)
 
 
 @pytest.mark.parametrize(
@@ -166,12 +164,10 @@ def test_one_changed_byte_is_found_in_every_file(root, form):
         data = bytearray(path.read_bytes())
         data[-1] ^= 1
         path.write_bytes(bytes(data))
-        (problem,) = store.verify(ASSET, KEY)
-        assert problem.startswith(f"{name} has {len(data)} bytes with SHA-256 ")
         with pytest.raises(ResultCorruptError) as raised:
             store.read(ASSET, KEY, ClipFeatures)
         message = str(raised.value)
-        assert problem in message
+        assert f"{name} has {len(data)} bytes with SHA-256 {hashlib.sha256(data).hexdigest()}" in message
         assert f"expected {len(data)} bytes with SHA-256 {manifest.files[name].sha256}" in message
         assert str(store.path(ASSET, KEY)) in message
 
@@ -181,7 +177,6 @@ def test_a_missing_file_is_corruption_and_named(root):
     write(store, clip_features())
     path = store.path(ASSET, KEY) / "clip.npy"
     path.fs.rm_file(path.path)
-    assert store.verify(ASSET, KEY) == ["clip.npy is missing"]
     with pytest.raises(ResultCorruptError, match=r"clip\.npy is missing"):
         store.read(ASSET, KEY, ClipFeatures)
 
@@ -221,7 +216,6 @@ def test_a_result_is_whole_without_its_pictures(root):
     (path / "sheet.jpg").unlink()
     (path / "change.png").write_bytes(b"other")
     assert store.pictures(manifest) == []
-    assert store.verify(ASSET, KEY) == []
     assert_equal(store.read(ASSET, KEY, ClipFeatures), clip_features())
 
 
@@ -373,8 +367,8 @@ def test_a_damaged_result_moves_to_the_trash_as_it_is(tmp_path):
     (tmp_path / ASSET / KEY / "fps.npy").write_bytes(b"damaged")
     assert store.move_to_trash(ASSET, KEY) is True
     assert names(tmp_path) == [TRASH]
-    problems = Store(tmp_path / TRASH).verify(ASSET, KEY)
-    assert [problem.split()[0] for problem in problems] == ["clip.npy", "fps.npy"]
+    with pytest.raises(ResultCorruptError, match=r"clip\.npy is missing.*fps\.npy has 7 bytes"):
+        Store(tmp_path / TRASH).read(ASSET, KEY, ClipFeatures)
 
 
 def test_remains_without_a_manifest_are_deleted_and_not_kept_in_the_trash(tmp_path):
@@ -430,9 +424,9 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, mon
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    for call in (store.manifest, store.verify):
+    for call in (lambda: store.manifest(ASSET, KEY), lambda: store.read(ASSET, KEY, ClipFeatures)):
         with pytest.raises(StoreError, match=r"can't be read: .*Permission denied") as raised:
-            call(ASSET, KEY)
+            call()
         assert not isinstance(raised.value, ResultMissingError)
 
 
