@@ -1,4 +1,4 @@
-"""The launcher under the name by which the ``dagster.yaml`` of instances of before knows it."""
+"""The run launcher under the name that each instance's ``dagster.yaml`` holds: it stays, wherever the code goes."""
 
 from clip_assets.orchestration.run_liveness import WatchedRunLauncher
 

@@ -97,7 +97,7 @@ class ClipModelResource(dg.ConfigurableResource):
         }
 
     def exclusively(self, write: Callable[[str], object]) -> AbstractContextManager[bool]:
-        """Hold the devices for this process alone, see `core.device_locks.held_alone`.
+        """Hold the devices for this process alone, see `core.model.device_locks.held_alone`.
 
         Raises:
             DeviceError: A device isn't there.

@@ -1,4 +1,4 @@
-"""Videos and folders as a person names them on the command line."""
+"""Videos and folders as a person names them."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,7 +24,7 @@ class Named:
 
     @classmethod
     def parse(cls, text: str) -> "Named":
-        """Of a word on the command line, before the working directory is left."""
+        """Of a word as it was written, before the working directory is left."""
         return cls(text, Path(text).absolute())
 
 

@@ -1,6 +1,6 @@
 """decode -> preprocess -> encode, overlapped: threads decode, batches fill across videos, results keep their order.
 
-Decoding threads put what they make into one bounded queue (`core.decoding`). The caller's thread is the only one that
+Decoding threads put what they make into one bounded queue (`decoding`). The caller's thread is the only one that
 knows the state of a video: it fills batches from the queue, hands them to the encoding threads, puts the rows
 where they belong and yields each video when it and all before it are complete.
 """

@@ -1,6 +1,6 @@
 """The verdict on a video: what is damaged of it, by all that is known without decoding it anew.
 
-Evidence is what the container's structure says (`core/containers`), what its index promises, packets that are broken,
+Evidence is what the container's structure says (`containers/`), what its index promises, packets that are broken,
 and errors that a decoder made. A count or a duration in a header is evidence too, but only where the container's own
 end wasn't found: muxers count what never was, and leave them when a file is edited.
 """

@@ -27,7 +27,7 @@ _UNSPECIFIED = 2
 class RgbConverter:
     """Frames of one stream to RGB as players show them: colours by the frame's tags, cropped and made upright.
 
-    PQ and HLG, the transfer functions of HDR, are mapped to SDR (`core.video_tone`).
+    PQ and HLG, the transfer functions of HDR, are mapped to SDR (`tone`).
 
     It keeps one scaler, since setting one up costs more than converting a small picture, and turns pictures before
     they become RGB, which takes half the memory traffic.
