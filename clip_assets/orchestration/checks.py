@@ -29,7 +29,7 @@ from clip_assets.orchestration.dagster_internals import log_evaluations
 from clip_assets.orchestration.io_managers import StoredResults
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.resources import VideoLibrary, video_library_of
-from clip_assets.results.parameters import differences, feature_parameters
+from clip_assets.results.parameters import feature_parameters
 from clip_assets.results.summaries import FrameSummary
 
 SAME_PICTURE = 2.0
@@ -103,7 +103,7 @@ def _of_features(
     clip_features: StoredResults, frame_indices: StoredResults, library: VideoLibrary, key: str
 ) -> Iterator[Finding]:
     features, made = clip_features[key], clip_features.parameters(key)
-    belongs = not differences(made, feature_parameters(frame_indices.parameters(key), {}))
+    belongs = feature_parameters(frame_indices.parameters(key), {}).items() <= made.items()
     belongs &= made.get("frames_sha256") in (None, FrameSummary.read(frame_indices.summary(key)).frames_sha256)
     yield from feature_findings(features, len(frame_indices[key].indices) if belongs else None)
     yield from _frozen(key, features, library, made["source"])

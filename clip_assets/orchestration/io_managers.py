@@ -29,6 +29,7 @@ from clip_assets.orchestration.work import Computed, Failed, Work
 from clip_assets.results.assets import PER_VIDEO
 from clip_assets.results.facts import sampling_words
 from clip_assets.results.failure import Attempt
+from clip_assets.results.parameters import differences
 
 
 class StoredResults(Mapping[str, Any]):
@@ -214,7 +215,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         missing = []
         for key in keys:
             manifest = None if work.force else self.store.manifest(asset, key)
-            if manifest is not None and manifest.data_version == digest(work.wanted[key]):
+            if manifest is not None and not differences(manifest.parameters, work.wanted[key]):
                 yield manifest
             else:
                 missing.append(key)

@@ -1,7 +1,7 @@
 """What the stored bytes of each asset depend on: composed here and nowhere else, for assets, `status` and `extract`.
 
 Parameters are plain JSON values by name. Their digest is a result's data version, and they are stored beside it, so
-that a result says in words what it was made with.
+that a result says in words what it was made with. The version of an algorithm is a parameter that ends in ``_version``.
 
 Features depend on the frames that were chosen, not on how: a digest of the frames stands in their parameters, and no
 version of the sampling. So where sampling is mended, what comes out the same stays. Features of before there was such
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 
 Parameters = dict[str, Any]
 
-ALGORITHM_VERSIONS = ("sampling_version", "matching_version")
-"""Parameters that a result of their first version doesn't tell."""
+FROM_FRAMES = ("frames_sha256", "treatment")
+"""Parameters that features take from the frames that were chosen."""
 
 _FRAME_FIELDS = ("indices", "timestamps_ms", "source_timestamps_ms", "fps")
+_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,17 @@ def is_outdated(sampled: Mapping[str, Any]) -> bool:
     return bool(sampled.get("sampling_version", 1) != SAMPLING_VERSION)
 
 
-def differences(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the wanted parameters those that a result wasn't made with, and what it was made with instead, if it tells."""
-    first = dict.fromkeys(ALGORITHM_VERSIONS, 1)
-    told = {name: made.get(name, first.get(name)) for name in wanted}
-    return {name: value for name, value in told.items() if value != wanted[name]}
+def differences(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """By parameter what a result was made with and what is wanted, None where one of them doesn't tell.
+
+    Where there are none, the result is the one that is wanted: for whoever shows states and for the run.
+    """
+    names = {**wanted, **made}
+    return {
+        name: (made.get(name), wanted.get(name))
+        for name in names
+        if made.get(name, _ABSENT) != wanted.get(name, _ABSENT)
+    }
 
 
 def model_parameters(settings: LibrarySettings, precision: str) -> Parameters:

@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clip_assets.results.parameters import Unknown
+from clip_assets.results.parameters import FROM_FRAMES, Unknown
 
 Differing = Mapping[str, tuple[Any, Any]]
 """By parameter what a result was made with, and what is wanted."""
 
 _SAMPLED = ("extraction_fps", "extraction_total")
-_FRAMES = ("frames_sha256", "treatment")
-_OURS = ("sampling_version", "matching_version", "preprocessing", "same_shot_cosine", "max_shot_rows")
 _OTHER_FRAMES = ("source", *_SAMPLED, "frame_selection", "sampling_version")
 """What makes it no news that other frames are chosen."""
+
+_OTHER_VERSION = "made by another version of clip_assets"
+"""Also of each parameter that ends in ``_version``."""
 
 _WORDS = {
     "source": "the video has changed",
@@ -23,8 +24,8 @@ _WORDS = {
     "precision": "computed in {made}, now {wanted}",
     "decoder": "decoded with {made}, now {wanted}",
     "on_damage": "made with on_damage={made}, now {wanted}",
-    **dict.fromkeys(_FRAMES, "other frames or times are chosen"),
-    **dict.fromkeys(_OURS, "made by another version of clip_assets"),
+    **dict.fromkeys(FROM_FRAMES, "other frames or times are chosen"),
+    **dict.fromkeys(("preprocessing", "same_shot_cosine", "max_shot_rows"), _OTHER_VERSION),
 }
 
 
@@ -42,12 +43,13 @@ def in_words(differing: Differing) -> list[str]:
         words.append("sampled {}, now {}".format(*(_sampling(*side) for side in zip(*pairs, strict=True))))
         left.pop("frame_selection", None)
     if any(name in differing for name in _OTHER_FRAMES):
-        left = {name: pair for name, pair in left.items() if name not in _FRAMES}
-    words += [
-        _WORDS.get(name, "{name} {made}, now {wanted}").format(name=name, made=made, wanted=wanted)
-        for name, (made, wanted) in left.items()
-    ]
+        left = {name: pair for name, pair in left.items() if name not in FROM_FRAMES}
+    words += [_words(name).format(name=name, made=made, wanted=wanted) for name, (made, wanted) in left.items()]
     return list(dict.fromkeys(words))
+
+
+def _words(name: str) -> str:
+    return _OTHER_VERSION if name.endswith("_version") else _WORDS.get(name, "{name} {made}, now {wanted}")
 
 
 def _sampling(fps: float | None, total: int | None) -> str:

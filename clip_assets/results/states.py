@@ -16,6 +16,7 @@ from clip_assets.models import family_of
 from clip_assets.results.assets import PER_VIDEO, Wish, wanted_parameters
 from clip_assets.results.failure import Failure, Signature
 from clip_assets.results.parameters import (
+    FROM_FRAMES,
     Parameters,
     Unknown,
     differences,
@@ -145,10 +146,14 @@ def video_states(settings: LibrarySettings, keys: Sequence[str], failures: Failu
 def _of_frames(
     frames: Parameters, manifests: Mapping[str, Manifest | None], store: Store, features: Parameters
 ) -> Parameters:
-    """The parameters of features, with what they take from the frames, where these are stored as they are wanted."""
+    """The parameters of features, with what they take from the frames.
+
+    Until these are stored as they are wanted, nobody knows it, and what was made of others counts as made of them.
+    """
     chosen = manifests["frame_indices"]
     if chosen is None or differences(chosen.parameters, frames):
-        return features
+        made = next((found.parameters for asset, found in manifests.items() if found and asset != "frame_indices"), {})
+        return {**features, **{name: made[name] for name in FROM_FRAMES if name in made}}
     return of_frames(features, FrameSummary.read(chosen.summary), manifests["clip_features"], store)
 
 
@@ -183,5 +188,4 @@ def _state(manifest: Manifest | None, wanted: Parameters, failure: Failure | Non
         return AssetState("failed", failure.reason, manifest, failed_as_before=as_before)
     if manifest is None:
         return AssetState("missing")
-    pairs = {name: (made, wanted[name]) for name, made in differing.items()}
-    return AssetState("stale", "; ".join(in_words(pairs)), manifest, pairs)
+    return AssetState("stale", "; ".join(in_words(differing)), manifest, differing)

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 
-from clip_assets.core.matching import text_parameters
+from clip_assets.core.digests import digest
 from clip_assets.core.records import ClipFeatures, FrameIndices
 from clip_assets.core.sampling import SAMPLING_VERSION, Sampling
 from clip_assets.core.store import Store
 from clip_assets.core.store.formats import Format
 from clip_assets.core.store.manifest import Manifest
+from clip_assets.results.assets import Wish, wanted_parameters
 from clip_assets.results.parameters import (
+    Parameters,
     Unknown,
     differences,
     feature_parameters,
     frame_parameters,
     frames_sha256,
     is_outdated,
-    match_parameters,
     of_frames,
+    wanted_texts,
 )
+from clip_assets.results.staleness import in_words
 from clip_assets.results.summaries import FeatureSummary, FrameSummary
 from clip_assets.results.versions import code_versions
 from clip_assets_tests.golden import golden_settings
@@ -111,26 +115,43 @@ def test_frames_of_another_version_are_outdated_and_the_first_told_none() -> Non
     assert is_outdated({name: value for name, value in sampled.items() if name != "sampling_version"})
 
 
-def test_an_absent_version_is_the_first() -> None:
-    assert differences({}, {"sampling_version": 1, "matching_version": 1}) == {}
-    assert differences({}, {"sampling_version": 2, "other": None, "more": 1}) == {"sampling_version": 1, "more": None}
+def test_a_result_is_the_wanted_one_where_all_parameters_are_and_their_digests() -> None:
+    made = {"source": "a video", "fps": 1.0, "treatment": {"aspect": "2:1"}}
+    assert differences(made, dict(reversed(made.items()))) == {}
+    for wanted, differing in (
+        ({**made, "fps": 2.0}, {"fps": (1.0, 2.0)}),
+        ({**made, "more": None}, {"more": (None, None)}),
+        ({"source": "a video", "fps": 1.0}, {"treatment": ({"aspect": "2:1"}, None)}),
+    ):
+        assert differences(made, wanted) == differing
+        assert digest(made) != digest(wanted)
 
 
-def test_a_mended_match_makes_matches_stale_and_a_mended_sampling_frame_indices(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "asset"),
+    [
+        ("core.sampling.SAMPLING_VERSION", "frame_indices"),
+        ("core.shots.SHOTS_VERSION", "shots"),
+        ("core.matching.MATCHING_VERSION", "text_match"),
+    ],
+)
+def test_a_mended_algorithm_makes_its_own_asset_stale_and_says_so(tmp_path: Path, version: str, asset: str) -> None:
     settings = golden_settings(tmp_path, tmp_path)
-    before = code_versions(settings)
-    made = match_parameters(FEATURES, text_parameters(["a dog"]))
-    with patch("clip_assets.core.matching.MATCHING_VERSION", 2):
-        assert differences(made, match_parameters(FEATURES, text_parameters(["a dog"]))) == {"matching_version": 1}
-        assert {asset for asset, version in code_versions(settings).items() if version != before[asset]} == {
-            "text_match"
-        }
-    with patch("clip_assets.core.sampling.SAMPLING_VERSION", SAMPLING_VERSION + 1):
-        after = code_versions(settings)
-        assert {asset for asset, version in after.items() if version != before[asset]} == {"frame_indices"}
+
+    def wanted() -> dict[str, Parameters]:
+        return wanted_parameters(Wish(Sampling().parameters, {"model_name": "a model"}, wanted_texts(settings)))
+
+    before, codes = wanted(), code_versions(settings)
+    module, name = f"clip_assets.{version}".rsplit(".", 1)
+    with patch(f"{module}.{name}", getattr(import_module(module), name) + 1):
+        told = {other: in_words(differences(before[other], made)) for other, made in wanted().items()}
+        changed = [other for other, code in code_versions(settings).items() if code != codes[other]]
+    assert told.pop(asset) == ["made by another version of clip_assets"]
+    assert not any(told.values())
+    assert changed == [asset]
 
 
 def test_what_is_unknown_equals_nothing_that_is_stored_and_code_versions_open_without_it(tmp_path: Path) -> None:
-    assert differences({"weights_sha256": "gone"}, {"weights_sha256": Unknown("gone")}) == {"weights_sha256": "gone"}
+    assert differences({"weights_sha256": "gone"}, {"weights_sha256": Unknown("gone")}) != {}
     settings = golden_settings(tmp_path, tmp_path).model_copy(update={"model_name": "custom", "checkpoint": tmp_path})
     assert set(code_versions(settings)) == {"frame_indices", "clip_features", "shots", "text_match"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ from unittest.mock import patch
 import dagster as dg
 import pytest
 
+from clip_assets.core.digests import digest
 from clip_assets.core.errors import LibraryUnreadableError
 from clip_assets.core.library.folder import Folder
+from clip_assets.core.store.manifest import MANIFEST_NAME
 from clip_assets.orchestration.instance import failures
 from clip_assets.results.states import AssetState, VideoStatus, video_states
 from clip_assets_tests.making import corpus
@@ -151,6 +154,27 @@ def test_what_is_stale_says_why(platform: Platform) -> None:
     platform.change(pred_texts=["other"])
     assert states(platform)["a.mp4"] == ["done", "stale", "stale", "stale"]
     assert videos(platform)["a.mp4"].reason == "made with other weights; other sentences"
+
+
+def test_until_frames_are_chosen_anew_what_was_made_of_the_old_ones_counts_as_made_of_them(platform: Platform) -> None:
+    platform.materialize("a.mp4")
+    platform.store.delete("frame_indices", "a.mp4")
+    assert states(platform)["a.mp4"] == ["missing", *["done"] * len(ASSETS[1:])]
+
+
+def test_what_a_run_would_compute_is_not_done(platform: Platform) -> None:
+    """Features that were made of a treated picture, by a version that treated what is shown as it is by now."""
+    platform.materialize("a.mp4")
+    folder = Path(str(platform.store.path("clip_features", "a.mp4")))
+    content = json.loads((folder / MANIFEST_NAME).read_bytes())
+    content["parameters"]["treatment"] = {"sample_aspect_ratio": "2:1"}
+    content["data_version"] = digest(content["parameters"])
+    (folder / MANIFEST_NAME).write_text(json.dumps(content))
+    assert videos(platform)["a.mp4"].assets["clip_features"].state == "stale"
+    assert videos(platform)["a.mp4"].reason == "other frames or times are chosen"
+    platform.materialize("a.mp4", assets=["clip_features"])
+    assert states(platform)["a.mp4"] == ["done"] * len(ASSETS)
+    assert "treatment" not in platform.store.manifest("clip_features", "a.mp4").parameters
 
 
 def test_a_broken_video_has_failed_and_the_others_of_its_batch_have_not(platform: Platform) -> None:
