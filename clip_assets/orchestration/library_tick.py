@@ -50,8 +50,6 @@ READING_SECONDS = 10.0
 NAMED = 5
 """Videos that a message names; of the others it gives the number."""
 
-_LAST_ASSET = tuple(PER_VIDEO)[-1]
-
 
 @dataclass(frozen=True)
 class Cursor:
@@ -232,12 +230,14 @@ class Look:
         """Whether everything is there for a video of which nothing is remembered, as after it was added by hand."""
         if key not in registered or key not in self._materialized:
             return False
-        manifest = Store(self.settings.output).manifest(_LAST_ASSET, key)
-        return manifest is not None and manifest.parameters.get("source") == video.fingerprint
+        store = Store(self.settings.output)
+        manifests = (store.manifest(asset, key) for asset in PER_VIDEO)
+        return all(found and found.parameters.get("source") == video.fingerprint for found in manifests)
 
     @cached_property
     def _materialized(self) -> set[str]:
-        return self.instance.get_materialized_partitions(self._names.key(_LAST_ASSET))
+        """The videos of which all assets are."""
+        return set.intersection(*map(self.instance.get_materialized_partitions, self._names.keys(PER_VIDEO)))
 
     def _note_hold(self, hold: Hold | None, removed: Sequence[str], known: int) -> None:
         """Say what is not deleted, and why."""

@@ -350,6 +350,17 @@ def test_videos_that_were_added_and_materialized_by_hand_are_recognised(platform
     assert batches(decision) == [["a.mp4"], ["c.mp4"]]
 
 
+def test_a_video_that_lacks_any_asset_is_asked_for_where_nothing_is_known_of_it(platform: Platform) -> None:
+    for name in ("a", "b", "c"):
+        corpus.single_frame(platform.videos / f"{name}.mp4")
+    platform.add("a.mp4", "b.mp4", "c.mp4")
+    assert platform.materialize("a.mp4", "b.mp4", "c.mp4").success
+    platform.store.delete("shots", "b.mp4")
+    daemon = Daemon(platform)
+    daemon.tick()
+    assert batches(daemon.tick()) == [["b.mp4"]]
+
+
 def test_a_video_that_changed_while_what_was_known_got_lost_is_not_missed(platform: Platform) -> None:
     corpus.single_frame(platform.videos / "a.mp4")
     platform.add("a.mp4")
