@@ -12,7 +12,7 @@ UV_FLAGS := $(if $(TORCH),--torch-backend=$(TORCH))
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browse dev test test-dagster test-browser screenshots lint format clean
+.PHONY: help demo browse dev test test-cluster test-dagster test-browser screenshots lint format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1	\2/p' Makefile
@@ -30,10 +30,13 @@ dev: $(VENV)/.installed .dagster_home  ## the same beside Dagster's UI on http:/
 	@set -a; [ -f .env ] || . ./clip_assets/demo/demo.env; exec $(BIN)/clip-assets dev
 
 test: $(VENV)/.installed-test  ## run all tests, save those in a browser; the slowest ten are named
-	$(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses 4 --dist worksteal --durations 10
+	$(BIN)/python -m pytest -m "not browser and not cluster" -n auto --maxprocesses 4 --dist worksteal --durations 10
 
 test-dagster: $(VENV)/.oldest-dagster  ## run the tests that rest on Dagster's private API with the oldest Dagster allowed
 	./$(VENV)/oldest-dagster/bin/python -m pytest -m dagster_bounds
+
+test-cluster: $(VENV)/.installed-test $(VENV)/.installed-cluster  ## store results in a bucket of a server that the tests start
+	$(BIN)/python -m pytest -m cluster
 
 test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## click through the UI in an installed Chromium
 	$(BIN)/python -m pytest -m browser

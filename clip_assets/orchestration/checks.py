@@ -26,7 +26,7 @@ from clip_assets.core.soundness import (
 )
 from clip_assets.core.video import decode
 from clip_assets.orchestration.dagster_internals import log_evaluations
-from clip_assets.orchestration.io_managers import StoredResults
+from clip_assets.orchestration.io_managers import StoredBytes
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.resources import VideoLibrary, video_library_of
 from clip_assets.results.parameters import feature_parameters
@@ -40,7 +40,7 @@ def build_checks(names: LibraryNames, partitions: dg.PartitionsDefinition[str]) 
     """The checks of all assets of a library, evaluated for each of these partitions."""
 
     def frames_follow_sampling(
-        context: dg.AssetCheckExecutionContext, frame_indices: StoredResults
+        context: dg.AssetCheckExecutionContext, frame_indices: StoredBytes
     ) -> dg.AssetCheckResult:
         """Sample times increase strictly; frame indices and source times never decrease and lie within the video.
 
@@ -49,7 +49,7 @@ def build_checks(names: LibraryNames, partitions: dg.PartitionsDefinition[str]) 
         return _evaluate(context, frame_indices, partial(_of_frames, frame_indices, video_library_of(context, names)))
 
     def features_are_sound(
-        context: dg.AssetCheckExecutionContext, clip_features: StoredResults, frame_indices: StoredResults
+        context: dg.AssetCheckExecutionContext, clip_features: StoredBytes, frame_indices: StoredBytes
     ) -> dg.AssetCheckResult:
         """A finite feature for each frame, with norms that are usual for the model; stored bytes match their SHA-256.
 
@@ -59,14 +59,12 @@ def build_checks(names: LibraryNames, partitions: dg.PartitionsDefinition[str]) 
         return _evaluate(context, clip_features, partial(_of_features, clip_features, frame_indices, library))
 
     def shots_are_sound(
-        context: dg.AssetCheckExecutionContext, shots: StoredResults, clip_features: StoredResults
+        context: dg.AssetCheckExecutionContext, shots: StoredBytes, clip_features: StoredBytes
     ) -> dg.AssetCheckResult:
         """Each sample is in one shot, in order; each mean is that of its samples, the video's vector that of all."""
         return _evaluate(context, shots, lambda key: shot_findings(shots[key], clip_features[key]))
 
-    def probabilities_are_sound(
-        context: dg.AssetCheckExecutionContext, text_match: StoredResults
-    ) -> dg.AssetCheckResult:
+    def probabilities_are_sound(context: dg.AssetCheckExecutionContext, text_match: StoredBytes) -> dg.AssetCheckResult:
         """Each row of probabilities sums to one; the columns are the sentences that were asked for."""
         return _evaluate(context, text_match, lambda key: match_findings(text_match[key], text_match.parameters(key)))
 
@@ -91,7 +89,7 @@ def build_checks(names: LibraryNames, partitions: dg.PartitionsDefinition[str]) 
         ]
 
 
-def _of_frames(frame_indices: StoredResults, library: VideoLibrary, key: str) -> Iterator[Finding]:
+def _of_frames(frame_indices: StoredBytes, library: VideoLibrary, key: str) -> Iterator[Finding]:
     frames, made = frame_indices[key], frame_indices.parameters(key)
     end_ms: float | None = frames.duration_ms
     if made["frame_selection"] == "ffmpeg":
@@ -100,7 +98,7 @@ def _of_frames(frame_indices: StoredResults, library: VideoLibrary, key: str) ->
 
 
 def _of_features(
-    clip_features: StoredResults, frame_indices: StoredResults, library: VideoLibrary, key: str
+    clip_features: StoredBytes, frame_indices: StoredBytes, library: VideoLibrary, key: str
 ) -> Iterator[Finding]:
     features, made = clip_features[key], clip_features.parameters(key)
     belongs = feature_parameters(frame_indices.parameters(key), {}).items() <= made.items()
@@ -142,7 +140,7 @@ def _frozen(key: str, features: ClipFeatures, library: VideoLibrary, source: str
 
 
 def _evaluate(
-    context: dg.AssetCheckExecutionContext, results: StoredResults, look: Callable[[str], Iterable[Finding]]
+    context: dg.AssetCheckExecutionContext, results: StoredBytes, look: Callable[[str], Iterable[Finding]]
 ) -> dg.AssetCheckResult:
     """The evaluation of a run's one partition; of several each is logged, and what they come to is returned."""
     found = {key: _result(_look(key, look)) for key in results}

@@ -1,6 +1,7 @@
 """Between assets and the store: what is stored already is recognised, the rest is computed and stored as it comes."""
 
 import re
+import shlex
 from abc import abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -30,6 +31,9 @@ from clip_assets.results.assets import PER_VIDEO
 from clip_assets.results.facts import sampling_words
 from clip_assets.results.failure import Attempt
 from clip_assets.results.parameters import differences
+
+REMEMBERED_BYTES = 256 * 2**20
+"""Of results that aren't on a local disk, what a run reads and writes is remembered up to so many bytes."""
 
 
 class StoredResults(Mapping[str, Any]):
@@ -97,10 +101,15 @@ class StoredResults(Mapping[str, Any]):
         return manifest
 
 
+class StoredBytes(StoredResults):
+    """The same, read anew even where the run itself wrote it: for those who check what is stored."""
+
+
 class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
     """Stores what a `Work` describes at ``<base_path>/<asset>/<partition key, escaped>/``."""
 
     _sign: Sign | None = PrivateAttr(default=None)
+    _kept_store: Store | None = PrivateAttr(default=None)
 
     base_path: str = Field(description="Where results are stored: a folder, or any fsspec URL.")
     browse_url: str | None = Field(default=None, description="Address of the pages that show each video.")
@@ -116,8 +125,10 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
 
     @property
     def store(self) -> Store:
-        """The store behind this manager."""
-        return Store(self.base_path, self.format)
+        """The store behind this manager, which remembers what a run reads and writes: nobody else changes it."""
+        if self._kept_store is None:
+            self._kept_store = Store(self.base_path, self.format, remembers=REMEMBERED_BYTES)
+        return self._kept_store
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Tell `UPathIOManager` where its paths begin, and others that the run's process lives."""
@@ -223,8 +234,10 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         """`StoredResults` where the input is annotated so, else the records themselves."""
-        if context.dagster_type.typing_type is StoredResults:
-            return StoredResults(self.store, _asset(context), context.asset_partition_keys)
+        wanted = context.dagster_type.typing_type
+        if wanted in (StoredResults, StoredBytes):
+            store = self.store if wanted is StoredResults else Store(self.base_path, self.format)
+            return wanted(store, _asset(context), context.asset_partition_keys)
         return super().load_input(context)
 
     def dump_to_path(self, context: dg.OutputContext, obj: Computed, path: UPath) -> None:
@@ -265,7 +278,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         path = self.store.path(manifest.asset, manifest.partition_key)
         return {
             **self._link(manifest.partition_key),
-            **{picture.name: _as_markdown(picture) for picture in self._pictures(context, manifest)},
+            **self._pictures(context, manifest),
             "sampling": sampling_words(manifest.parameters),
             **work.describe(manifest.summary),
             "path": dg.MetadataValue.path(str(path)),
@@ -287,12 +300,20 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             tags=provenance_tags(context, manifest.data_version),
         )
 
-    def _pictures(self, context: dg.OutputContext, manifest: Manifest) -> list[Picture]:
+    def _pictures(self, context: dg.OutputContext, manifest: Manifest) -> dict[str, dg.MetadataValue]:
+        """The pictures; of results elsewhere only where to see them: a million videos' would fill 100 GB of the log."""
+        key = manifest.partition_key
+        if not self.store.is_local:
+            if not manifest.pictures:
+                return {}
+            seen = "on the video's page" if self.browse_url else f"by clip-assets show {shlex.quote(key)} --html FILE"
+            return {"pictures": dg.MetadataValue.text(f"stored beside the result; they are seen {seen}")}
         try:
-            return self.store.pictures(manifest)
+            pictures = self.store.pictures(manifest)
         except StoreError as error:  # the result counts
-            context.log.warning(f"{manifest.partition_key}: pictures can't be shown: {error}")
-            return []
+            context.log.warning(f"{key}: pictures can't be shown: {error}")
+            return {}
+        return {picture.name: _as_markdown(picture) for picture in pictures}
 
 
 class NumpyIOManager(StoreIOManager):

@@ -1,4 +1,4 @@
-"""Directories of files that change as one: a local disk's and, over fsspec, an object store's.
+"""Directories of files that change as one: what the store asks of them, and a local disk's.
 
 A directory counts as written when its last file (the manifest) is there, so every change removes that file first and
 writes it last. Files of others, and directories below, are left alone.
@@ -11,31 +11,21 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from itertools import takewhile
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from clip_assets.core.picture import PICTURE_SUFFIXES
 
 if sys.platform != "win32":
     import fcntl
 
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
-
 # Names that end so are files of the store; a directory of a partition never does.
 TEMPORARY_SUFFIX = ".tmp"
 RESULT_SUFFIXES = (".npy", ".pkl", *PICTURE_SUFFIXES)
-
-# What fsspec's file systems call what tells one content from another, the surest first.
-_IDENTIFYING = (
-    *("ETag", "etag", "md5Hash", "content_md5"),
-    *("mtime", "LastModified", "last_modified", "updated", "modified", "created"),
-)
 
 _ABANDONED_SECONDS = 3600.0
 _MAPPED_BYTES = 1 << 20
@@ -47,6 +37,10 @@ class Files(Protocol):
 
     def read(self, path: str) -> bytes:
         """The bytes of a file."""
+        ...
+
+    def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
+        """The bytes of several files, at once where that is faster; None for one that isn't there."""
         ...
 
     def mapped(self, path: str) -> bytes | mmap:
@@ -61,8 +55,15 @@ class Files(Protocol):
         """What tells this file from every other that was or will be at its path, without reading it."""
         ...
 
-    def commit(self, directory: str, files: Mapping[str, bytes]) -> None:
-        """Let the directory hold these files and no others of the store's; the last one makes them valid."""
+    def commit(self, directory: str, files: Mapping[str, bytes], older: Callable[[], Collection[str]]) -> None:
+        """Let the directory hold these files and no others of the store's; the last one makes them valid.
+
+        Args:
+            directory: Made where it isn't there.
+            files: Their bytes by name.
+            older: Asked by whoever can't cheaply look: the names of the files of the whole result that they replace,
+                the last one among them; none where there is none.
+        """
         ...
 
     def clear(self, directory: str, first: str) -> None:
@@ -96,6 +97,16 @@ class LocalFiles:
         """The bytes of a file."""
         return Path(path).read_bytes()
 
+    def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
+        """The bytes of several files; None for one that isn't there."""
+        found: list[bytes | None] = []
+        for path in paths:
+            try:
+                found.append(self.read(path))
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                found.append(None)
+        return found
+
     def mapped(self, path: str) -> bytes | mmap:
         """The bytes of a file: mapped from 1 MiB on, for each map holds a file descriptor."""
         with Path(path).open("rb") as file:
@@ -117,7 +128,7 @@ class LocalFiles:
         stat = os.stat(path)  # noqa: PTH116 - a path object a file would cost more than the call
         return f"{stat.st_mtime_ns}-{stat.st_size}-{stat.st_ino}"
 
-    def commit(self, directory: str, files: Mapping[str, bytes]) -> None:
+    def commit(self, directory: str, files: Mapping[str, bytes], older: Callable[[], Collection[str]]) -> None:
         """Let the directory hold these files and no others of the store's; the last one makes them valid."""
         folder = Path(directory)
         *_, last = files
@@ -160,79 +171,6 @@ class LocalFiles:
                 with suppress(FileNotFoundError):  # removed since it was listed
                     identity = self.identity(f"{parent}/{name}")
                     yield parent[len(directory) + 1 :].replace(os.sep, "/"), identity
-
-
-class RemoteFiles:
-    """Files of any other fsspec file system, where writing one file is atomic and nothing can be locked.
-
-    Two writers of one directory at the same time can leave files of both; the digests in the manifest tell.
-    """
-
-    def __init__(self, filesystem: AbstractFileSystem) -> None:
-        self._filesystem = filesystem
-
-    def read(self, path: str) -> bytes:
-        """The bytes of a file."""
-        data: bytes = self._filesystem.cat_file(path)
-        return data
-
-    def mapped(self, path: str) -> bytes | mmap:
-        """The bytes of a file."""
-        return self.read(path)
-
-    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """The bytes of a file from each start to before each end."""
-        starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
-        parts: list[bytes] = self._filesystem.cat_ranges([path] * len(ranges), starts, ends, on_error="raise")
-        return parts
-
-    def identity(self, path: str) -> str:
-        """What the object store says of the file: its ETag or digest, its times, its size."""
-        self._filesystem.invalidate_cache(path.rpartition("/")[0])
-        return _told_of(self._filesystem.info(path))
-
-    def commit(self, directory: str, files: Mapping[str, bytes]) -> None:
-        """Let the directory hold these files and no others of the store's; the last one makes them valid."""
-        *_, last = files
-        self._filesystem.makedirs(directory, exist_ok=True)
-        self._remove(f"{directory}/{last}")
-        for name in self._own_files(directory) - set(files):
-            self._remove(f"{directory}/{name}")
-        for name, data in files.items():
-            self._filesystem.pipe_file(f"{directory}/{name}", data)
-
-    def clear(self, directory: str, first: str) -> None:
-        """Remove the store's files of the directory, the one named ``first`` before all others."""
-        self._remove(f"{directory}/{first}")
-        for name in self._own_files(directory):
-            self._remove(f"{directory}/{name}")
-
-    def find(self, directory: str, name: str) -> Iterator[tuple[str, str]]:
-        """The directories below ``directory`` that hold a file of that name, sorted, each with its identity."""
-        self._filesystem.invalidate_cache(directory)
-        for path, info in sorted(self._filesystem.find(directory, detail=True).items()):
-            if path.endswith(f"/{name}"):
-                yield path[len(directory) + 1 : -len(name) - 1], _told_of(info)
-
-    def _own_files(self, directory: str) -> set[str]:
-        self._filesystem.invalidate_cache(directory)
-        try:
-            entries = self._filesystem.ls(directory, detail=True)
-        except FileNotFoundError:
-            return set()
-        names = {entry["name"].rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file"}
-        return {name for name in names if name.endswith(RESULT_SUFFIXES)}
-
-    def _remove(self, path: str) -> None:
-        with suppress(FileNotFoundError):
-            self._filesystem.rm_file(path)  # rm would take brackets in a name for a pattern
-
-
-def _told_of(info: Mapping[str, object]) -> str:
-    """A file's size and, by its description by an fsspec file system, its content's digest or else its time."""
-    told = next((info[name] for name in _IDENTIFYING if info.get(name) is not None), "")
-    told = told.timestamp() if isinstance(told, datetime) else told  # a listing has one, a description the other
-    return f"{told}-{info['size']}"
 
 
 @contextmanager

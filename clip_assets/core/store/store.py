@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -22,10 +22,11 @@ from clip_assets.core.picture import Picture
 from clip_assets.core.records import SourceStat
 from clip_assets.core.store.arrays import some_rows, whole_arrays
 from clip_assets.core.store.checks import TRASH, checked_asset, damaged, plain_json, reported, sha256
-from clip_assets.core.store.files import Files, LocalFiles, RemoteFiles
+from clip_assets.core.store.files import Files, LocalFiles
 from clip_assets.core.store.formats import decode_fields, encode_record
 from clip_assets.core.store.keys import escape_key
 from clip_assets.core.store.manifest import MANIFEST_NAME, Format, Manifest, StoredFile, StoredPicture
+from clip_assets.core.store.remote import RememberedFiles, RemoteFiles, file_system
 
 if TYPE_CHECKING:
     from clip_assets.core.records import Record
@@ -41,19 +42,31 @@ class Store:
     the Unicode form of a letter, on file systems that take these for one: there the later one replaces the earlier,
     whose result is then missing.
 
+    Args:
+        root: A folder, or an fsspec URL.
+        format: Of the results this store writes; it reads both.
+        remembers: Bytes that are kept of what was read or written elsewhere than on a local disk, so that it isn't
+            asked for again: for whoever alone changes it meanwhile.
+
     Attributes:
         root: Absolute.
-        format: Of the results this store writes; it reads both.
+        format: Of the results this store writes.
+        is_local: Whether it is on a local disk.
+
+    Raises:
+        SettingsError: The format isn't known, or the package that reaches the URL isn't installed.
     """
 
-    def __init__(self, root: str | os.PathLike[str] | UPath, format: Format = "numpy") -> None:
+    def __init__(self, root: str | os.PathLike[str] | UPath, format: Format = "numpy", *, remembers: int = 0) -> None:
         if format not in get_args(Format):
             raise SettingsError(f"The store's format is {format!r}, allowed are {' and '.join(get_args(Format))}.")
         self.format: Format = format
         self.root = UPath(root).absolute()
         self._base = self.root.path.rstrip("/")
-        is_local = self.root.protocol in ("", "file", "local")
-        self._files: Files = LocalFiles(self._base) if is_local else RemoteFiles(self.root.fs)
+        self.is_local = self.root.protocol in ("", "file", "local")
+        self._files: Files = LocalFiles(self._base) if self.is_local else RemoteFiles(file_system(self.root))
+        if remembers and not self.is_local:
+            self._files = RememberedFiles(self._files, remembers)
 
     def write(
         self,
@@ -104,7 +117,7 @@ class Store:
         )
         files |= {picture.file_name: picture.data for picture in pictures}
         with reported("written", directory):
-            self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()})
+            self._commit(manifest, files)
         return manifest
 
     def read(self, asset: str, key: str, record_type: type[R]) -> R:
@@ -191,9 +204,9 @@ class Store:
         if manifest is not None:
             files, _ = self._load_files(manifest)
             files |= {picture.file_name: picture.data for picture in self._load_pictures(manifest, manifest.pictures)}
-            directory = self._directory(asset, key, base=f"{self._base}/{TRASH}")
-            with reported("written", directory):
-                self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()})
+            trash = Store(self.root / TRASH)
+            with reported("written", trash._base):
+                trash._commit(manifest, files)
         self.delete(asset, key)
         return manifest is not None
 
@@ -275,14 +288,24 @@ class Store:
         """
         return whole_arrays(self._files, self._directory(manifest.asset, manifest.partition_key), manifest, fields)
 
-    def _directory(self, asset: str, key: str, base: str | None = None) -> str:
-        return f"{base or self._base}/{checked_asset(asset)}/{escape_key(key)}"
+    def _directory(self, asset: str, key: str) -> str:
+        return f"{self._base}/{checked_asset(asset)}/{escape_key(key)}"
 
     def _read(self, path: str) -> bytes | None:
         """The bytes of a file, None when there is none."""
         with reported("read", path), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return self._files.read(path)
         return None
+
+    def _commit(self, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+        """Put a result in place of what is stored under its key."""
+
+        def older() -> list[str]:
+            before = self.manifest(manifest.asset, manifest.partition_key)
+            return [*before.files, *before.pictures, MANIFEST_NAME] if before else []
+
+        directory = self._directory(manifest.asset, manifest.partition_key)
+        self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()}, older)
 
     def _load_manifest(self, asset: str, key: str) -> Manifest:
         path = f"{self._directory(asset, key)}/{MANIFEST_NAME}"
@@ -304,8 +327,9 @@ class Store:
         directory = self._directory(manifest.asset, manifest.partition_key)
         files: dict[str, bytes] = {}
         problems = []
-        for name, expected in manifest.files.items():
-            data = self._read(f"{directory}/{name}")
+        with reported("read", directory):
+            found = self._files.read_all([f"{directory}/{name}" for name in manifest.files])
+        for (name, expected), data in zip(manifest.files.items(), found, strict=True):
             if data is None:
                 problems.append(f"{name} is missing")
                 continue
@@ -317,9 +341,11 @@ class Store:
                 )
         return files, problems
 
-    def _load_pictures(self, manifest: Manifest, names: Iterable[str]) -> list[Picture]:
+    def _load_pictures(self, manifest: Manifest, names: Collection[str]) -> list[Picture]:
         directory = self._directory(manifest.asset, manifest.partition_key)
-        read = ((name, self._read(f"{directory}/{name}"), manifest.pictures[name]) for name in names)
+        with reported("read", directory):
+            found = self._files.read_all([f"{directory}/{name}" for name in names])
+        read = ((name, data, manifest.pictures[name]) for name, data in zip(names, found, strict=True))
         return [
             Picture(name, data, stored.alt, stored.shown)
             for name, data, stored in read
