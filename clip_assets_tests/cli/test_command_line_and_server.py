@@ -121,6 +121,7 @@ def test_the_definitions_load_without_torch_clip_or_a_decoder(environment: dict[
     assert result.stdout == "[]\n"
 
 
+@pytest.mark.cluster
 def test_the_ui_s_server_shows_the_assets_and_materializes_a_video(environment: dict[str, str]) -> None:
     run(environment, "clip_assets.cli", "add", environment["CLIP_ASSETS_VIDEOS"])
     with dagster_dev(Path(environment["DAGSTER_HOME"]), environment) as server:

@@ -22,6 +22,8 @@ from clip_assets_tests.making.checkpoints import random_vit
 from clip_assets_tests.making.platform import ASSETS
 from clip_assets_tests.making.server import DagsterServer, dagster_dev, wait_until
 
+pytestmark = pytest.mark.cluster
+
 ROOT = Path(__file__).parents[2]
 SETTLE_SECONDS = 3
 PATIENCE = 300

@@ -68,6 +68,7 @@ def probed() -> list[list[str]]:
     return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
 
+@pytest.mark.cluster
 @pytest.mark.timeout(300)
 def test_a_queued_run_and_one_in_a_terminal_encode_one_after_the_other(project: Path) -> None:
     assert main(["add", str(project.parent / "films")]) == 0
