@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import numpy as np
 from upath import UPath
 
-from clip_assets.core.errors import (
-    ResultCorruptError,
-    ResultMissingError,
-    SettingsError,
-    StoreError,
-)
+from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
 from clip_assets.core.picture import Picture
 from clip_assets.core.records import SourceStat
 from clip_assets.core.store.arrays import some_rows, whole_arrays
