@@ -35,12 +35,15 @@ def enter_project() -> None:
     It is one by its Dagster instance, or as a project of Dagster's ``dg``. Then settings of ``.env`` and relative paths
     in it are those of the project. Where ``DAGSTER_HOME`` names the instance, no other is looked for.
     """
-    has_instance = bool(os.environ.get("DAGSTER_HOME"))
+    is_named = bool(os.environ.get("DAGSTER_HOME"))
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if not has_instance and (folder / INSTANCE_FOLDER).is_dir():
+        has_instance = (folder / INSTANCE_FOLDER).is_dir()
+        if has_instance and not is_named:
             os.environ["DAGSTER_HOME"] = str(folder / INSTANCE_FOLDER)
         elif not is_dagster_project(folder):
+            if has_instance:  # a project of our own, perhaps within one of `dg`
+                return
             continue
         os.chdir(folder)
         return

@@ -107,6 +107,19 @@ def test_the_instance_that_the_environment_names_comes_first(
     assert (Path.cwd(), instance_folder()) == (films, other)
 
 
+def test_a_project_within_one_of_dg_stays_where_its_settings_are(
+    tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.dg]\ndirectory_type = "project"\n')
+    project = tmp_path / "project"
+    list(init_project(project, films, None, None))
+    monkeypatch.setenv("DAGSTER_HOME", str(project / INSTANCE_FOLDER))
+    for folder, entered in ((project, project), (films, tmp_path)):
+        monkeypatch.chdir(folder)
+        enter_project()
+        assert Path.cwd() == entered
+
+
 @pytest.mark.parametrize(("home", "words"), [("", "clip-assets init"), ("/nowhere/at/all", "mkdir -p")])
 def test_a_missing_project_is_an_error_that_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, home: str, words: str

@@ -33,5 +33,9 @@ def most_similar(context: dg.AssetExecutionContext, mean_feature: dict[str, np.n
 
 defs = dg.Definitions.merge(
     clip_assets.build_definitions(Settings.from_environment()),
-    dg.Definitions(assets=[mean_feature, most_similar], resources={"means": means}),
+    dg.Definitions(
+        assets=[mean_feature, most_similar],
+        resources={"means": means},
+        executor=dg.in_process_executor,  # Dagster's own takes a process for each step, which loads the model anew
+    ),
 )
