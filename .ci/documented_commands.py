@@ -31,6 +31,7 @@ PRELUDE = r"""
 set -euo pipefail
 trap 'echo "$at: failed: $BASH_COMMAND"' ERR
 clip-assets() { command clip-assets "${@//ViT-B\/32/demo}"; }
+dg() { command dg "${@//ViT-B\/32/demo}"; }
 """
 
 
