@@ -15,6 +15,7 @@ from clip_assets.cli import main
 from clip_assets.core.errors import SettingsError
 from clip_assets.libraries import declared_libraries
 from clip_assets.project import load_libraries, load_settings
+from clip_assets.results.assets import PER_VIDEO
 
 FILMS = """type: clip_assets.ClipLibraryComponent
 attributes:
@@ -131,7 +132,7 @@ def test_names_are_learnt_without_dagster(plain: Path) -> None:
 def test_dagster_makes_of_the_file_what_the_commands_do(project: Path) -> None:
     definitions = dg.load_from_defs_folder(path_within_project=project)
     keys = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
-    assert keys == {f"films/{asset}" for asset in ("video", "frame_indices", "clip_features", "shots", "text_match")}
+    assert keys == {f"films/{asset}" for asset in ("video", *PER_VIDEO)}
     resources = definitions.resources or {}
     settings = load_settings("films")
     assert resources["films_library"].root == str(settings.videos)

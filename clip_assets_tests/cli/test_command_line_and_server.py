@@ -14,6 +14,7 @@ import pytest
 from clip_assets.project import INSTANCE_SETTINGS
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.checkpoints import random_vit
+from clip_assets_tests.making.platform import ASSETS
 from clip_assets_tests.making.server import dagster_dev, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -126,15 +127,9 @@ def test_the_ui_s_server_shows_the_assets_and_materializes_a_video(environment: 
     run(environment, "clip_assets.cli", "add", environment["CLIP_ASSETS_VIDEOS"])
     with dagster_dev(Path(environment["DAGSTER_HOME"]), environment) as server:
         nodes = server.query("{ assetNodes { assetKey { path } groupName isPartitioned description } }")["assetNodes"]
-        assert {node["assetKey"]["path"][0] for node in nodes} == {
-            "video",
-            "frame_indices",
-            "clip_features",
-            "shots",
-            "text_match",
-        }
+        assert {node["assetKey"]["path"][0] for node in nodes} == {"video", *ASSETS}
         assert all(node["isPartitioned"] and node["groupName"] == "clip" and node["description"] for node in nodes)
-        run_id = server.launch(["frame_indices", "clip_features", "shots", "text_match"], "good one.mp4")
+        run_id = server.launch(ASSETS, "good one.mp4")
         status = wait_until(lambda: (s := server.run_status(run_id)) in FINISHED and s, 80, "the run")
         assert status == "SUCCESS"
         query = """query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {

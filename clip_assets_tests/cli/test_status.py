@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from io import StringIO
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 def video(key: str, *states: AssetState) -> VideoStatus:
-    return VideoStatus(key, dict(zip(ASSETS, states if len(states) > 1 else states * len(ASSETS), strict=True)))
+    """Of a video in these states; the last one's is that of the assets that follow too."""
+    return VideoStatus(key, dict(zip_longest(ASSETS, states, fillvalue=states[-1])))
 
 
 def failed(key: str, why: str, *, as_before: bool = True) -> VideoStatus:
@@ -55,9 +57,9 @@ def test_what_needs_attention_is_named_worst_first_with_its_reason_and_what_is_d
         video("done [bold].mp4", DONE),
         video("gone.mp4", GONE),
         video("new.mp4", MISSING),
-        video("half.mp4", DONE, DONE, MISSING, MISSING),
-        video("old 1.mp4", DONE, model, model, model),
-        video("old 2.mp4", DONE, model, model, model),
+        video("half.mp4", DONE, DONE, MISSING),
+        video("old 1.mp4", DONE, model),
+        video("old 2.mp4", DONE, model),
         failed("cut.mp4", "ends early: 142 of 355 frames decode. Put a whole copy in its place."),
     ]
     assert told(settings, videos).splitlines() == [
@@ -75,7 +77,7 @@ def test_what_needs_attention_is_named_worst_first_with_its_reason_and_what_is_d
         "2 missing: not computed yet",
         "  new.mp4",
         "  half.mp4",
-        "    lacks shots, text_match",
+        f"    lacks {', '.join(ASSETS[2:])}",
         "",
         "1 gone: no such file in the library; forget them with clip-assets remove --gone",
         "  gone.mp4",
@@ -163,13 +165,13 @@ def test_a_stale_result_says_in_words_what_is_other(differing: Mapping[str, tupl
 def test_what_several_assets_are_stale_for_is_said_once() -> None:
     frames = stale(extraction_fps=(2.0, 4.0))
     below = stale(extraction_fps=(2.0, 4.0), decoder=("decord", "pyav"))
-    assert video("a.mp4", frames, below, below, below).reason == (
+    assert video("a.mp4", frames, below).reason == (
         "sampled at 2 a second, now at 4 a second; decoded with decord, now pyav"
     )
 
 
 def test_a_program_gets_each_video_with_its_assets() -> None:
-    half = video("a.mp4", DONE, failed("a.mp4", "is cut off").assets["shots"], MISSING, MISSING)
+    half = video("a.mp4", DONE, failed("a.mp4", "is cut off").assets["shots"], MISSING)
     assert as_json(half) == {
         "key": "a.mp4",
         "state": "failed",
@@ -180,7 +182,6 @@ def test_a_program_gets_each_video_with_its_assets() -> None:
         "assets": {
             "frame_indices": {"state": "done", "reason": "", "created": None},
             "clip_features": {"state": "failed", "reason": f"{LIBRARY / 'a.mp4'} is cut off", "created": None},
-            "shots": {"state": "missing", "reason": "", "created": None},
-            "text_match": {"state": "missing", "reason": "", "created": None},
+            **{asset: {"state": "missing", "reason": "", "created": None} for asset in ASSETS[2:]},
         },
     }

@@ -15,11 +15,12 @@ from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import register, registered
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.resources import _loaded
+from clip_assets.results.assets import PER_VIDEO
 from clip_assets.settings import LibrarySettings, Settings
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.checkpoints import random_vit
 
-ASSETS = ["frame_indices", "clip_features", "shots", "text_match"]
+ASSETS = list(PER_VIDEO)
 
 
 @dataclass

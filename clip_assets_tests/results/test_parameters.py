@@ -16,7 +16,7 @@ from clip_assets.core.sampling import SAMPLING_VERSION, Sampling
 from clip_assets.core.store import Store
 from clip_assets.core.store.formats import Format
 from clip_assets.core.store.manifest import Manifest
-from clip_assets.results.assets import Wish, wanted_parameters
+from clip_assets.results.assets import PER_VIDEO, Wish, wanted_parameters
 from clip_assets.results.parameters import (
     Parameters,
     Unknown,
@@ -154,4 +154,4 @@ def test_a_mended_algorithm_makes_its_own_asset_stale_and_says_so(tmp_path: Path
 def test_what_is_unknown_equals_nothing_that_is_stored_and_code_versions_open_without_it(tmp_path: Path) -> None:
     assert differences({"weights_sha256": "gone"}, {"weights_sha256": Unknown("gone")}) != {}
     settings = golden_settings(tmp_path, tmp_path).model_copy(update={"model_name": "custom", "checkpoint": tmp_path})
-    assert set(code_versions(settings)) == {"frame_indices", "clip_features", "shots", "text_match"}
+    assert set(code_versions(settings)) == set(PER_VIDEO)

@@ -73,8 +73,8 @@ CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "precision": ({"precision": "bf16"}, ASSETS[1:]),
     "decoder": ({"decoder": "decord"}, ASSETS[1:]),
     "damage": ({"on_damage": "keep"}, ASSETS[1:]),
-    "sentences": ({"pred_texts": ["other"]}, ASSETS[3:]),
-    "order of sentences": ({"pred_texts": ["a blue square", "a red circle"]}, ASSETS[3:]),
+    "sentences": ({"pred_texts": ["other"]}, ["text_match"]),
+    "order of sentences": ({"pred_texts": ["a blue square", "a red circle"]}, ["text_match"]),
     "batch size": ({"batch_size": 3}, []),
     "videos per run": ({"videos_per_run": 3}, []),
 }
@@ -181,7 +181,7 @@ def test_an_upstream_partition_that_was_made_again_unchanged_costs_no_computing_
         patch("clip_assets.core.pipeline.decoding.decode", side_effect=AssertionError("decoded")),
         patch("clip_assets.orchestration.resources.load_model", side_effect=AssertionError("loaded")),
     ):
-        assert platform.materialize(BATCH[1], assets=["shots", "text_match"]).success
+        assert platform.materialize(BATCH[1], assets=ASSETS[2:]).success
     assert stale(platform) == NOTHING
 
 
