@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.core.library.folder import Folder
 from clip_assets.libraries import DECLARATION, declared_libraries, definitions_folder, is_dagster_project
 from clip_assets.settings import LibrarySettings, Settings, load_env_file, variable_name
 
@@ -69,12 +68,12 @@ def instance_folder() -> Path:
     return Path(home)
 
 
-def init_project(folder: Path, videos: Path, model_name: str | None, extraction_fps: float | None) -> Iterator[str]:
+def init_project(folder: Path, videos: str, model_name: str | None, extraction_fps: float | None) -> Iterator[str]:
     """Write a project's files, none over another; a line for each, then what comes next.
 
     Args:
         folder: The project, made if it isn't there.
-        videos: Its library, which is only read.
+        videos: Its library, as the setting names it; it is only read.
         model_name: The model, if not the default one.
         extraction_fps: Samples per second; None: every frame.
 
@@ -82,13 +81,13 @@ def init_project(folder: Path, videos: Path, model_name: str | None, extraction_
         LibraryError: ``videos`` can't be listed.
         SettingsError: A value isn't allowed, or the folder can't be written.
     """
-    found = Folder(videos).listing()
-    chosen = {"videos": str(videos.absolute()), "model_name": model_name, "extraction_fps": extraction_fps}
+    chosen = {"videos": videos, "model_name": model_name, "extraction_fps": extraction_fps}
     given = {name: value for name, value in chosen.items() if value is not None}
-    Settings.from_environment(**given)
+    settings = Settings.from_environment(**given)
+    found = settings.source.listing()
     try:
         (folder / INSTANCE_FOLDER).mkdir(parents=True, exist_ok=True)
-        yield _write_new(folder / ".env", environment_file(given))
+        yield _write_new(folder / ".env", environment_file({**given, "videos": settings.videos}))
         yield _write_new(folder / "workspace.yaml", WORKSPACE)
         refreshed = refresh_instance_settings(folder / INSTANCE_FOLDER)
     except OSError as error:

@@ -59,7 +59,7 @@ def test_a_new_project_has_the_settings_that_were_given_and_the_others_as_commen
 
 def test_init_writes_over_nothing(tmp_path: Path, films: Path) -> None:
     (tmp_path / ".env").write_text("CLIP_ASSETS_MODEL_NAME=RN50\n")
-    lines = list(init_project(tmp_path, films, None, None))
+    lines = list(init_project(tmp_path, str(films), None, None))
     assert (tmp_path / ".env").read_text() == "CLIP_ASSETS_MODEL_NAME=RN50\n"
     assert lines[0].startswith("there: ")
 
@@ -71,7 +71,7 @@ def test_init_with_a_wrong_argument_writes_nothing(
     tmp_path: Path, films: Path, videos: str, model: str | None, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        list(init_project(tmp_path / "project", tmp_path / videos, model, None))
+        list(init_project(tmp_path / "project", str(tmp_path / videos), model, None))
     assert not (tmp_path / "project").exists()
 
 
@@ -86,7 +86,7 @@ def test_a_setting_with_special_characters_is_read_back_as_it_was(tmp_path: Path
 def test_a_command_goes_to_the_nearest_project_above(
     tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    list(init_project(tmp_path, films, None, None))
+    list(init_project(tmp_path, str(films), None, None))
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
@@ -98,7 +98,7 @@ def test_a_command_goes_to_the_nearest_project_above(
 def test_the_instance_that_the_environment_names_comes_first(
     tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    list(init_project(tmp_path, films, None, None))
+    list(init_project(tmp_path, str(films), None, None))
     other = tmp_path / "other"
     other.mkdir()
     monkeypatch.setenv("DAGSTER_HOME", str(other))

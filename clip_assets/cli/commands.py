@@ -68,9 +68,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     init.add_argument(
         "project", nargs="?", type=Path, default=Path(), metavar="PROJECT", help="its folder (default: .)"
     )
-    init.add_argument(
-        "--videos", required=True, type=Path, metavar="FOLDER", help="the library; nothing is written there"
-    )
+    init.add_argument("--videos", required=True, metavar="FOLDER", help="the library; nothing is written there")
     init.add_argument("--model", metavar="NAME", help="CLIP model, as ViT-B/32 (the default)")
     init.add_argument("--fps", type=float, help="samples per second (default: every frame)")
     init.set_defaults(run=_init)

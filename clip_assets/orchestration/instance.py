@@ -10,10 +10,9 @@ import dagster as dg
 from filelock import FileLock
 
 from clip_assets.core.errors import LibraryError, VideoUnreadableError
-from clip_assets.core.library.folder import Folder
 from clip_assets.core.library.listing import VIDEO_EXTENSIONS, has_video_extension, others_in_words
 from clip_assets.core.library.regular_files import why_no_file
-from clip_assets.core.library.source import VideoSource
+from clip_assets.core.library.source import VideoSource, source_at
 from clip_assets.core.store import Store
 from clip_assets.core.video import check_is_video
 from clip_assets.orchestration.dagster_internals import free_pools, limit_pool, quiet_instance
@@ -201,7 +200,7 @@ def keys_at(source: VideoSource, path: Path) -> list[str]:
         PartitionKeyError: The path isn't in the library, or can't be a key.
     """
     if path.is_dir():
-        return [source.key_for(path / key) for key in all_keys(Folder(path.absolute()))]
+        return [source.key_for(path / key) for key in all_keys(source_at(path.absolute()))]
     if reason := why_no_file(path):
         raise LibraryError(f"{path.absolute()}: {reason}. Name a video, or a folder with videos.")
     if not has_video_extension(path.name):

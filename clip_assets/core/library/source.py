@@ -90,5 +90,8 @@ class VideoSource(Protocol):
 
 
 def source_at(location: str | Path) -> VideoSource:
-    """The source that a setting names; the one place that knows which kinds there are."""
+    """The source that a setting names; the one place that knows which kinds there are.
+
+    It is asked for anew wherever videos are needed: cheap, and without looking whether anything is there.
+    """
     return Folder(Path(location))
