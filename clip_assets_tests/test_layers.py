@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from clip_assets.models import FAMILIES
+
 ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "clip_assets"
 
@@ -86,8 +88,10 @@ def test_a_family_of_models_is_named_in_the_model_s_room_and_where_families_meet
     """And in the demo's, whose model is trained in OpenAI's layout by OpenAI's code."""
     rooms = (PRODUCT / "core" / "model", PRODUCT / "demo", PRODUCT / "models.py")
     elsewhere = [path for path in PRODUCT.rglob("*.py") if not any(path.is_relative_to(room) for room in rooms)]
-    assert [path for path in elsewhere if "openai" in path.read_text(encoding="utf-8").lower()] == []
-    assert [path for path in rooms[0].glob("*.py") if "model.openai" in path.read_text(encoding="utf-8")] == []
+    for family in FAMILIES:
+        assert [path for path in elsewhere if family.name in path.read_text(encoding="utf-8").lower()] == []
+        above = [path for path in rooms[0].glob("*.py") if f"model.{family.name}" in path.read_text(encoding="utf-8")]
+        assert above == [], "what families have in common knows none"
 
 
 def test_no_module_is_long() -> None:
