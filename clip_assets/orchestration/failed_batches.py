@@ -3,7 +3,7 @@
 A run is taken up once. What its videos still lack is asked for: those that failed each on its own, so that it is red
 alone and with its reason; the others together, from the step on that the failure kept from running. What a later run
 has taken up is left to that run: nobody who mends things by hand is crossed, and a look that is repeated asks for
-nothing twice.
+nothing twice. `clip-assets run` does the same for its own runs, as it hears of them: `in_process.Execution`.
 """
 
 import json

@@ -199,7 +199,7 @@ class Execution(Follower):
         """What is left to do after a run for the videos of which it doesn't say that they failed.
 
         They lack what comes after the step that failed for others. Where a run did nothing for any, and says of none
-        that it is at fault, each is tried alone.
+        that it is at fault, each is tried alone. What `failed_batches` does for runs of Dagster's daemon.
         """
         steps = [event for event in result.all_events if event.is_step_failure]
         compared = self._compare(tasks)

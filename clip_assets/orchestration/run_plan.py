@@ -102,7 +102,8 @@ def lacking(status: VideoStatus) -> tuple[str, ...]:
 def is_being_written(source: VideoSource, key: str, seconds: float) -> bool:
     """Whether a video's file was written to in the last seconds, as one that is being copied is.
 
-    A copy that keeps the time of modification can't deceive: when that was set counts too.
+    A copy that keeps the time of modification can't deceive: when that was set counts too. The sensor, which looks time
+    and again, goes by `core.library.changes.settled_videos`.
     """
     signature = source.signature(key)
     if signature is None:

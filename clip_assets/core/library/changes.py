@@ -103,7 +103,8 @@ def settled_videos(
     """The videos that nobody has written to for a while, and what was seen of all of them.
 
     A copy that keeps the time of modification, or a clock that is wrong, can't deceive: what counts is how long this
-    machine has seen size and time unchanged.
+    machine has seen size and time unchanged. It takes two looks: whoever has one goes
+    by the times of the file alone, as `is_being_written` does for a run in a terminal.
 
     Args:
         videos: New and changed ones.
