@@ -61,6 +61,11 @@ def _auto_or_count(value: Any) -> Any:
     return int(value)
 
 
+def _on_or_off(value: Any) -> Any:
+    """YAML takes on and off, where they aren't quoted, for true and false."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 def _absolute(path: Path, info: ValidationInfo) -> Path:
     root = (info.context or {}).get(_ROOT, "")
     return Path(os.path.abspath(root / path.expanduser()))  # noqa: PTH100 - resolve() would follow symbolic links
@@ -160,7 +165,7 @@ class LibrarySettings(BaseModel):
         default=60.0, gt=0, allow_inf_nan=False, description="Seconds without a frame after which a decoder is stopped."
     )
 
-    pictures: Literal["on", "off"] = Field(
+    pictures: Annotated[Literal["on", "off"], BeforeValidator(_on_or_off)] = Field(
         default="on", description="Contact sheets and plots for the UI: on, or off to save time and space."
     )
     export_parquet: AbsolutePath | None = Field(
@@ -184,7 +189,7 @@ class LibrarySettings(BaseModel):
         default={}, description="Tags of the assets in Dagster's catalogue, a YAML mapping such as {project: films}."
     )
     videos_per_run: int = Field(default=16, ge=1, description="Videos that share a run, and so one loaded model.")
-    sensor: Literal["off", "on"] = Field(
+    sensor: Annotated[Literal["off", "on"], BeforeValidator(_on_or_off)] = Field(
         default="off", description="Whether the sensors run without being switched on in the UI."
     )
     sensor_interval: int = Field(default=10, ge=1, description="Seconds from one look at the library to the next.")

@@ -24,7 +24,9 @@ attributes:
   extraction_fps: "{{ env.FPS }}"
 """
 SHORTS = """type: clip_assets.ClipLibraryComponent
-attributes: {name: shorts, videos: "{{ context.project_root }}/films", output: /elsewhere, prefix: media/shorts}
+attributes:
+  {name: shorts, sensor: on, pictures: off, output: /elsewhere, prefix: media/shorts,
+   videos: "{{ context.project_root }}/films"}
 ---
 type: another.Component
 """
@@ -76,6 +78,7 @@ def test_a_library_is_what_its_file_says(plain: Path) -> None:
     assert (films.name, films.prefix, films.group) == ("films", "films", "films")
     assert (films.videos, films.output) == (plain / "films", str(plain / "output/films"))
     assert (films.model_name, films.extraction_fps) == ("demo", 2.5)
+    assert (shorts.sensor, shorts.pictures) == ("on", "off")
     assert (shorts.videos, shorts.output, shorts.prefix) == (plain / "films", "/elsewhere", "media/shorts")
 
 
