@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import socket
 import subprocess
@@ -63,7 +64,7 @@ def test_every_process_ends_with_the_command(tmp_path: Path, number: signal.Sign
     pids = tmp_path / "pids"
     pids.mkdir()
     arguments = [str(tmp_path / "command.py"), str(tmp_path / "stubborn.py"), str(pids), str(_port())]
-    (tmp_path / "Makefile").write_text(f"dev:\n\t@exec {sys.executable} {' '.join(arguments)}\n")
+    (tmp_path / "Makefile").write_text(f"dev:\n\t@exec {shlex.join([sys.executable, *arguments])}\n")
     command = ["make", "-C", str(tmp_path), "dev"] if through_make else [sys.executable, *arguments]
     in_background = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"] if through_make and number == signal.SIGTERM else []
     process = subprocess.Popen([*in_background, *command], start_new_session=True, stdout=subprocess.PIPE, text=True)
