@@ -280,6 +280,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
+@pytest.mark.cluster
 def test_two_at_once_compute_each_video_once(project: Path) -> None:
     """Each in a process of its own, as Dagster's logging wants it."""
     for key in KEYS:

@@ -19,6 +19,8 @@ from clip_assets_tests.making.checkpoints import random_vit
 from clip_assets_tests.making.platform import ASSETS
 from clip_assets_tests.making.server import dagster_dev, wait_until
 
+pytestmark = pytest.mark.cluster
+
 QUEUED, TYPED = "queued.mp4", "typed.mp4"
 PROBE = """
 import os, time
@@ -68,7 +70,6 @@ def probed() -> list[list[str]]:
     return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
 
-@pytest.mark.cluster
 @pytest.mark.timeout(300)
 def test_a_queued_run_and_one_in_a_terminal_encode_one_after_the_other(project: Path) -> None:
     assert main(["add", str(project.parent / "films")]) == 0
