@@ -29,13 +29,13 @@ browse: $(VENV)/.installed .dagster_home  ## ask and look on http://127.0.0.1:30
 dev: $(VENV)/.installed .dagster_home  ## the same beside Dagster's UI on http://127.0.0.1:3000
 	@set -a; [ -f .env ] || . ./clip_assets/demo/demo.env; exec $(BIN)/clip-assets dev
 
-test: $(VENV)/.installed-test  ## run all tests, save those with servers, several processes or a browser; the slowest ten are named
+test: $(VENV)/.installed-test  ## run all tests, save those with servers, runs in other processes or a browser; the slowest ten are named
 	$(BIN)/python -m pytest -m "not browser and not cluster" -n auto --maxprocesses 4 --dist worksteal --durations 10
 
 test-dagster: $(VENV)/.oldest-dagster  ## run the tests that rest on Dagster's private API with the oldest Dagster allowed
 	./$(VENV)/oldest-dagster/bin/python -m pytest -m dagster_bounds
 
-test-cluster: $(VENV)/.installed-test $(VENV)/.installed-cluster  ## run the tests with servers (Dagster's, one for S3) and several processes
+test-cluster: $(VENV)/.installed-test $(VENV)/.installed-cluster  ## run the tests with servers (Dagster's, one for S3) and runs in processes of their own
 	$(BIN)/python -m pytest -m cluster
 
 test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## click through the UI in an installed Chromium

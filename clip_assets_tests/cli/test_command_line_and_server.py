@@ -66,6 +66,7 @@ def test_add_registers_the_videos_of_a_folder_and_prints_them(environment: dict[
     assert (result.returncode, result.stdout) == (0, "broken.mp4\ngood one.mp4\n")
 
 
+@pytest.mark.cluster
 def test_dagster_materializes_a_registered_video_from_the_command_line(environment: dict[str, str]) -> None:
     run(environment, "clip_assets.cli", "add", environment["CLIP_ASSETS_VIDEOS"])
     result = materialize(environment, "good one.mp4")
@@ -77,6 +78,7 @@ def test_dagster_materializes_a_registered_video_from_the_command_line(environme
     assert status.stdout.splitlines()[0].endswith(": 1 missing, 1 done")
 
 
+@pytest.mark.cluster
 def test_a_broken_video_fails_on_the_command_line_with_its_reason(environment: dict[str, str]) -> None:
     run(environment, "clip_assets.cli", "add", environment["CLIP_ASSETS_VIDEOS"])
     result = materialize(environment, "broken.mp4")
