@@ -3,7 +3,7 @@
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.libraries import DECLARATION, declared_libraries, definitions_folder, is_dagster_project
+from clip_assets.libraries import DECLARATION, Declaration, declared_libraries, definitions_folder, is_dagster_project
 from clip_assets.settings import LibrarySettings, Settings, load_env_file, variable_name
 
 INSTANCE_FOLDER = ".dagster_home"
@@ -139,25 +139,20 @@ def load_settings(library: str | None = None, **instead: Any) -> LibrarySettings
     Args:
         library: Its name, as a file of the project declares it; None: the one that the environment describes, or where
             that isn't part of the project, as in one of ``dg``, the only one that is declared.
-        instead: Values that count in place of those that are set.
+        instead: Values that count in place of those that are set; None: what is set counts.
 
     Raises:
         SettingsError: As `Settings.from_environment`; or there is no such library, or several that may be meant.
     """
-    enter_project()
-    load_env_file()
-    project = Path.cwd()
-    declared = declared_libraries(project)
+    declared, has_environment = _enter_libraries()
+    given = {name: value for name, value in instead.items() if value is not None}
     if library is None:
-        if not declared or not is_dagster_project(project):
-            return Settings.from_environment(**instead)
+        if has_environment:
+            return Settings.from_environment(**given)
         if len(declared) > 1:
             raise SettingsError(f"There are several libraries here. Name one: --library {' | '.join(declared)}")
         library = next(iter(declared))
-    if library not in declared:
-        known = ", ".join(declared) or f"none, for no {DECLARATION} below {definitions_folder(project)} declares one"
-        raise SettingsError(f"There is no library {library!r} in {project}. There are: {known}.")
-    return declared[library].settings(**instead)
+    return _declared(declared, library).settings(**given)
 
 
 def load_libraries(library: str | None = None) -> list[LibrarySettings]:
@@ -169,16 +164,31 @@ def load_libraries(library: str | None = None) -> list[LibrarySettings]:
     Raises:
         SettingsError: As `load_settings`.
     """
+    declared, has_environment = _enter_libraries()
+    if library is not None:
+        first = _declared(declared, library)
+        declared = {library: first, **declared}
+    found = [declaration.settings() for declaration in declared.values()]
+    if has_environment:
+        found.insert(0 if library is None else 1, Settings.from_environment())
+    return found
+
+
+def _enter_libraries() -> tuple[dict[str, Declaration], bool]:
+    """Go to the project; the libraries that it declares by name, and whether the environment's is one of it too."""
     enter_project()
     load_env_file()
     project = Path.cwd()
-    found = [declaration.settings() for declaration in declared_libraries(project).values()]
-    if not found or not is_dagster_project(project):
-        found.insert(0, Settings.from_environment())
-    if library is None:
-        return found
-    first = load_settings(library)
-    return [first, *(one for one in found if one.name != first.name)]
+    declared = declared_libraries(project)
+    return declared, not declared or not is_dagster_project(project)
+
+
+def _declared(declared: Mapping[str, Declaration], library: str) -> Declaration:
+    if library not in declared:
+        project = Path.cwd()
+        known = ", ".join(declared) or f"none, for no {DECLARATION} below {definitions_folder(project)} declares one"
+        raise SettingsError(f"There is no library {library!r} in {project}. There are: {known}.")
+    return declared[library]
 
 
 def _write_new(path: Path, content: str) -> str:

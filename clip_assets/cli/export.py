@@ -41,8 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Export; 1 where some of it couldn't be read."""
     folder = arguments.folder.absolute()
-    instead = {"model_name": arguments.model} if arguments.model else {}
-    settings = load_settings(arguments.library, **instead)
+    settings = load_settings(arguments.library, model_name=arguments.model)
     rows = _rows(Library(settings), arguments)
     with ProgressBar(len(rows.table.parts)) as bar:
 

@@ -179,8 +179,7 @@ def _add_output_arguments(parser: ArgumentParser) -> None:
 
 def _open(arguments: Namespace) -> Library | None:
     """The library, compared if that is quickly done or was never; None where nothing is stored."""
-    instead = {"model_name": arguments.model} if arguments.model else {}
-    settings = load_settings(arguments.library, **instead)
+    settings = load_settings(arguments.library, model_name=arguments.model)
     library = Library(settings)
     library.compare_if_small(_progress if sys.stderr.isatty() else None)
     if library.count():

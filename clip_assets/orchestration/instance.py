@@ -59,8 +59,7 @@ def held_keys(instance: dg.DagsterInstance, names: LibraryNames, order: Sequence
         order: All keys in order of registration; None: they are read where they are needed.
     """
     unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    held = (run for run in unfinished if not is_abandoned(signs_folder(instance, run.run_id)))
-    runs = [run for run in held if names.may_touch(run)]
+    runs = [run for run in unfinished if names.may_touch(run) and not _is_abandoned(instance, run)]
     if not runs:
         return set()
     order = registered(instance, names) if order is None else order
@@ -71,9 +70,13 @@ def held_keys(instance: dg.DagsterInstance, names: LibraryNames, order: Sequence
 def end_abandoned_runs(instance: dg.DagsterInstance) -> None:
     """Record that runs failed whose process is gone, as Dagster's daemon does where one is at work."""
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        if is_abandoned(signs_folder(instance, run.run_id)):
+        if _is_abandoned(instance, run):
             instance.report_run_failed(run, GONE)
             free_pools(instance, run.run_id)
+
+
+def _is_abandoned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    return is_abandoned(signs_folder(instance, run.run_id))
 
 
 def limit_encoding(instance: dg.DagsterInstance) -> None:
