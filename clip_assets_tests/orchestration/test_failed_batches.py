@@ -19,14 +19,12 @@ from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets_tests.making import corpus
-from clip_assets_tests.making.platform import ASSETS, Platform, make_platform
+from clip_assets_tests.making.platform import ASSETS, Platform, platform_of_single_frames
 
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
-        made = make_platform(tmp_path, instance)
-        made.change(pictures="off")
+    with platform_of_single_frames(tmp_path, []) as made:
         yield made
 
 

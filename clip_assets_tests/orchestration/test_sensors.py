@@ -24,16 +24,14 @@ from clip_assets.orchestration.library_tick import REQUESTS_PER_TICK, Cursor, De
 from clip_assets.orchestration.partitions import materialized_version, version_events
 from clip_assets.results.assets import PER_VIDEO
 from clip_assets_tests.making import corpus
-from clip_assets_tests.making.platform import Platform, make_platform
+from clip_assets_tests.making.platform import Platform, platform_of_single_frames
 
 SETTLE = 10.0
 
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
-        made = make_platform(tmp_path, instance)
-        made.change(pictures="off")
+    with platform_of_single_frames(tmp_path, []) as made:
         yield made
 
 
