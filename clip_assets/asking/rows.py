@@ -66,7 +66,7 @@ class Rows:
             StoreError: A result can't be read.
         """
         check_installed("parquet", "pyarrow")
-        from clip_assets.core.export.arrow import to_arrow
+        from clip_assets.core.export.arrow_tables import to_arrow
 
         for note in self.notes:
             warnings.warn(note, stacklevel=3)
@@ -96,7 +96,7 @@ def stored_rows(
 
     Args:
         store: Where it is.
-        upkeep: Of the cache, which was just compared.
+        upkeep: Of the index, which was just compared.
         source: The videos.
         model: Name and weights of the model that they are of.
         what: What a row is of.

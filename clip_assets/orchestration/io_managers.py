@@ -18,9 +18,9 @@ from clip_assets.core.digests import digest
 from clip_assets.core.errors import ResultMissingError, StoreError
 from clip_assets.core.picture import Picture
 from clip_assets.core.records import Record
-from clip_assets.core.store.checks import is_out_of_room
 from clip_assets.core.store.keys import escape_key
 from clip_assets.core.store.manifest import MANIFEST_NAME, Format, Manifest
+from clip_assets.core.store.refusals import is_out_of_room
 from clip_assets.core.store.store import Store
 from clip_assets.orchestration.dagster_internals import add_partition_metadata, provenance_tags
 from clip_assets.orchestration.failures import all_failed, every_video_s_fault, videos_failed

@@ -14,7 +14,7 @@ from clip_assets.core.export.folder import ExportFolder
 from clip_assets.core.export.formats import FORMATS, Format, FormatName, check_installed
 from clip_assets.core.export.shards import SHARD_BYTES, Shard, ShardRecord, content_digest, planned_shards
 from clip_assets.core.export.table import Part, Table
-from clip_assets.core.store.checks import reported
+from clip_assets.core.store.refusals import reported
 
 Progress = Callable[[Sequence[Part]], None]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from clip_assets.core.digests import sha256
 from clip_assets.core.errors import ExportFolderError
 from clip_assets.core.export.shards import ShardRecord, is_shard_name
-from clip_assets.core.store.checks import sha256
 
 _TEMPORARY = ".tmp"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clip_assets.core.export.arrow import record_batch, schema_of
+from clip_assets.core.export.arrow_tables import record_batch, schema_of
 from clip_assets.core.export.table import Batch, Table
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from mmap import mmap
 
 import numpy as np
 
+from clip_assets.core.digests import sha256
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError
-from clip_assets.core.store.checks import reported, sha256
 from clip_assets.core.store.files import Files
 from clip_assets.core.store.formats import decode_fields
 from clip_assets.core.store.manifest import Manifest
+from clip_assets.core.store.refusals import reported
 
 
 def whole_arrays(files: Files, directory: str, manifest: Manifest, fields: Sequence[str]) -> dict[str, np.ndarray]:

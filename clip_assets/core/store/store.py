@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import numpy as np
 from upath import UPath
 
+from clip_assets.core.digests import sha256
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
 from clip_assets.core.picture import Picture
 from clip_assets.core.records import SourceStat
 from clip_assets.core.store.arrays import some_rows, whole_arrays
-from clip_assets.core.store.checks import TRASH, checked_asset, damaged, plain_json, reported, sha256
 from clip_assets.core.store.files import Files, LocalFiles
 from clip_assets.core.store.formats import decode_fields, encode_record
 from clip_assets.core.store.keys import escape_key
 from clip_assets.core.store.manifest import MANIFEST_NAME, Format, Manifest, StoredFile, StoredPicture
+from clip_assets.core.store.refusals import TRASH, checked_asset, damaged, plain_json, reported
 from clip_assets.core.store.remote import RememberedFiles, RemoteFiles, file_system
 
 if TYPE_CHECKING:

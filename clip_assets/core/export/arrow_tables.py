@@ -1,4 +1,4 @@
-"""Tables as Arrow has them."""
+"""Tables as Arrow has them, in memory: for `to_parquet`, and for who asks for `to_arrow()` or `to_pandas()`."""
 
 from __future__ import annotations
 

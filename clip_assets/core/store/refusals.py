@@ -1,25 +1,18 @@
-"""What may be stored, and what the file system refuses in the store's words."""
+"""What the store refuses, and what the file system refuses it, as errors of the store."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from mmap import mmap
 from typing import Any
 
 from clip_assets.core.errors import ResultCorruptError, ResultUnwritableError, SettingsError, StoreError
 
 TRASH = "trash"
 """The folder of what was moved away, which no asset may be called."""
-
-
-def sha256(data: bytes | mmap) -> str:
-    """Of a file's bytes, in hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def checked_asset(asset: str) -> str:
