@@ -1,5 +1,5 @@
-"""The run launcher under the name that each instance's ``dagster.yaml`` holds: it stays, wherever the code goes."""
+"""Nothing but a name that stays: instances name their run launcher by it, which is `orchestration/run_launcher.py`."""
 
-from clip_assets.orchestration.run_liveness import WatchedRunLauncher
+from clip_assets.orchestration.run_launcher import WatchedRunLauncher
 
 __all__ = ["WatchedRunLauncher"]

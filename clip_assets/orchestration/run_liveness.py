@@ -12,8 +12,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from clip_assets.orchestration.dagster_internals import CheckRunHealthResult, WorkerStatus
-
 if sys.platform != "win32":
     import fcntl
 
@@ -62,18 +60,3 @@ def _is_held(path: Path) -> bool:
     except OSError:  # locked, or just taken down
         return True
     return False
-
-
-class WatchedRunLauncher(dg.DefaultRunLauncher):
-    """Dagster's default launcher, which besides lets run monitoring end runs whose process is gone."""
-
-    @property
-    def supports_check_run_worker_health(self) -> bool:
-        """Whether Dagster's monitor may ask `check_run_worker_health`: it may."""
-        return True
-
-    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Whether the run's process lives; a run that gives no sign is left alone."""
-        if is_abandoned(signs_folder(self._instance, run.run_id)):
-            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, GONE)
-        return CheckRunHealthResult(WorkerStatus.RUNNING)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from clip_assets.orchestration.run_liveness import Sign, WatchedRunLauncher, is_abandoned, signs_folder
+from clip_assets.orchestration.run_liveness import Sign, is_abandoned, signs_folder
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.platform import make_platform
 
@@ -57,18 +56,3 @@ def test_a_run_gives_a_sign_while_it_works_and_none_afterwards(tmp_path: Path) -
         folder = signs_folder(instance, result.run_id)
         assert folder.is_dir()
         assert list(folder.iterdir()) == []
-
-
-@pytest.mark.dagster_bounds
-def test_run_monitoring_hears_that_the_process_is_gone(tmp_path: Path) -> None:
-    launcher = {"module": "clip_assets.orchestration.run_liveness", "class": "WatchedRunLauncher"}
-    with dg.instance_for_test(temp_dir=str(tmp_path), overrides={"run_launcher": launcher}) as instance:
-        assert isinstance(instance.run_launcher, WatchedRunLauncher)
-        assert instance.run_launcher.supports_check_run_worker_health
-        run = dg.DagsterRun("job", run_id=str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED)
-        assert instance.run_launcher.check_run_worker_health(run).status.value == "RUNNING"
-        process = holder(signs_folder(instance, run.run_id))
-        assert instance.run_launcher.check_run_worker_health(run).status.value == "RUNNING"
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert instance.run_launcher.check_run_worker_health(run).status.value == "NOT_FOUND"

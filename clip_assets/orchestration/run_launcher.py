@@ -1,0 +1,25 @@
+"""What begins a run in a process of its own, and tells Dagster's monitor whether that process lives.
+
+An instance names its launcher in its ``dagster.yaml``; those that this package makes name this one, as
+``clip_assets.liveness.WatchedRunLauncher``.
+"""
+
+import dagster as dg
+
+from clip_assets.orchestration.dagster_internals import CheckRunHealthResult, WorkerStatus
+from clip_assets.orchestration.run_liveness import GONE, is_abandoned, signs_folder
+
+
+class WatchedRunLauncher(dg.DefaultRunLauncher):
+    """Dagster's default launcher, which besides lets run monitoring end runs whose process is gone."""
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Whether Dagster's monitor may ask `check_run_worker_health`: it may."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Whether the run's process lives; a run that gives no sign is left alone."""
+        if is_abandoned(signs_folder(self._instance, run.run_id)):
+            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, GONE)
+        return CheckRunHealthResult(WorkerStatus.RUNNING)

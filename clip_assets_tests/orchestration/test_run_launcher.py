@@ -1,0 +1,34 @@
+"""The launcher that each instance names lets Dagster's monitor hear that a run's process was killed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import uuid
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from clip_assets.orchestration.run_launcher import WatchedRunLauncher
+from clip_assets.orchestration.run_liveness import signs_folder
+from clip_assets.project import INSTANCE_SETTINGS
+from clip_assets_tests.orchestration.test_run_liveness import holder
+
+
+@pytest.mark.dagster_bounds
+@pytest.mark.skipif(sys.platform == "win32", reason="files can't be locked so")
+def test_run_monitoring_hears_that_the_process_is_gone(tmp_path: Path) -> None:
+    launcher = yaml.safe_load(INSTANCE_SETTINGS.read_text(encoding="utf-8"))["run_launcher"]
+    assert launcher == {"module": "clip_assets.liveness", "class": "WatchedRunLauncher"}, "instances name it so"
+    with dg.instance_for_test(temp_dir=str(tmp_path), overrides={"run_launcher": launcher}) as instance:
+        assert isinstance(instance.run_launcher, WatchedRunLauncher)
+        assert instance.run_launcher.supports_check_run_worker_health
+        run = dg.DagsterRun("job", run_id=str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED)
+        assert instance.run_launcher.check_run_worker_health(run).status.value == "RUNNING"
+        process = holder(signs_folder(instance, run.run_id))
+        assert instance.run_launcher.check_run_worker_health(run).status.value == "RUNNING"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert instance.run_launcher.check_run_worker_health(run).status.value == "NOT_FOUND"
