@@ -69,12 +69,13 @@ def build_checks(names: LibraryNames, partitions: dg.PartitionsDefinition[str]) 
         return _evaluate(context, text_match, lambda key: match_findings(text_match[key], text_match.parameters(key)))
 
     library = {names("library")}
-    checked: dict[str, tuple[Callable[..., dg.AssetCheckResult], list[str], set[str]]] = {
-        "frame_indices": (frames_follow_sampling, [], library),
-        "clip_features": (features_are_sound, ["frame_indices"], library),
-        "shots": (shots_are_sound, ["clip_features"], set()),
-        "text_match": (probabilities_are_sound, [], set()),
-    }
+    # The asset, what is looked at, which others' results it takes besides, and which resources.
+    rows: list[tuple[str, Callable[..., dg.AssetCheckResult], list[str], set[str]]] = [
+        ("frame_indices", frames_follow_sampling, [], library),
+        ("clip_features", features_are_sound, ["frame_indices"], library),
+        ("shots", shots_are_sound, ["clip_features"], set()),
+        ("text_match", probabilities_are_sound, [], set()),
+    ]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Specifying a partitions_def on an AssetCheckSpec")
         return [
@@ -85,7 +86,7 @@ def build_checks(names: LibraryNames, partitions: dg.PartitionsDefinition[str]) 
                 partitions_def=partitions,
                 description=inspect.getdoc(check),
             )(check)
-            for asset, (check, others, resources) in checked.items()
+            for asset, check, others, resources in rows
         ]
 
 
