@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, get_args
+from typing import Any, Literal, Protocol, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,14 +38,45 @@ class DecodedFrame:
 
 
 class VideoDecoder(Protocol):
-    """What a decoder is: an iterator over the frames asked for, which knows what it couldn't decode."""
+    """What a decoder is: an iterator over the frames asked for, which knows what it couldn't decode.
+
+    Pictures are those of the stream ``VideoProbe.stream_index``, uint8 (H, W, 3), cropped as ``VideoProbe.crop`` says,
+    upright, and mapped to SDR where ``VideoProbe.tone_map`` says so. Frames come in the order that was asked for.
+    """
 
     @property
     def damage(self) -> str:
         """What is missing, of a damaged video that is kept; empty as long as nothing is."""
 
     def __iter__(self) -> Generator[tuple[int, NDArray[np.uint8]]]:
-        """Index and picture of each frame; closing the generator lets go of files and processes."""
+        """Index and picture of each frame; closing the generator lets go of files and processes.
+
+        Raises:
+            VideoDamagedError: A frame up to the last one asked for doesn't decode, unless what does is kept.
+            DecoderFailedError: The same of a decoder other than PyAV; also where it broke down, kept or not.
+            VideoTimeoutError: Nothing came in time.
+            DecoderRefusedError: The decoder would get this video wrong.
+        """
+
+
+class MakesDecoder(Protocol):
+    """A decoder's class, as `decode` calls it."""
+
+    def __call__(
+        self, probe: VideoProbe, indices: NDArray[np.int64], *, keep: bool, timeout_seconds: float, threads: int
+    ) -> VideoDecoder:
+        """The decoder of a video.
+
+        Args:
+            probe: The video.
+            indices: int64 (T,), the frames asked for, ascending without repeats; may be none.
+            keep: Whether what decodes of a damaged video is given, and `damage` then says what is missing.
+            timeout_seconds: The longest to wait for what comes next.
+            threads: The most decoding threads.
+
+        Raises:
+            DecoderRefusedError: Its library isn't there, or it would get this video wrong.
+        """
 
 
 class FrameStream:
@@ -135,7 +166,7 @@ def decode(
     if on_damage == "fail":
         check_whole(video)
     if on_damage not in get_args(OnDamage):
-        raise SettingsError(f'on_damage is "{on_damage}"; allowed are "fail" and "keep"')
+        raise SettingsError(f'on_damage is "{on_damage}"; allowed are {_quoted(OnDamage)}')
     threads = min(threads or available_cores(), 1 + video.width * video.height // _PIXELS_PER_THREAD)
     make = _decoder(decoder)
     frames = make(video, indices, keep=on_damage == "keep", timeout_seconds=timeout_seconds, threads=threads)
@@ -165,7 +196,7 @@ def check_whole(video: VideoProbe) -> None:
         raise VideoDamagedError(f"{video.path}: {video.damage}")
 
 
-def _decoder(name: str) -> Callable[..., VideoDecoder]:
+def _decoder(name: str) -> MakesDecoder:
     if name == "pyav":
         from clip_assets.core.video.pyav_decoder import PyAVDecoder
 
@@ -174,7 +205,12 @@ def _decoder(name: str) -> Callable[..., VideoDecoder]:
         from clip_assets.core.video.decord_decoder import DecordDecoder
 
         return DecordDecoder
-    raise SettingsError(f'decoder is "{name}"; allowed are "pyav" and "decord"')
+    raise SettingsError(f'decoder is "{name}"; allowed are {_quoted(DecoderName)}')
+
+
+def _quoted(choices: Any) -> str:
+    """The values of a `Literal`, as an error lists them."""
+    return " and ".join(f'"{choice}"' for choice in get_args(choices))
 
 
 def _check_indices(video: VideoProbe, indices: NDArray[np.int64]) -> None:
