@@ -30,13 +30,13 @@ def ask(upkeep: Upkeep, rows: StoredRows, weights: str, wanted: Wanted) -> Answe
     """The best moments; all that is in them was true when they were confirmed.
 
     Args:
-        upkeep: Of the cache.
+        upkeep: Of the index.
         rows: Of the features.
         weights: The model's weights' SHA-256.
         wanted: What for.
 
     Raises:
-        StoreError: The store or the cache can't be used, or changes faster than it is read.
+        StoreError: The store or the index can't be used, or changes faster than it is read.
     """
     for _ in range(_MOST_TRIES):
         answer = search(upkeep.cache.index(weights), rows, wanted)

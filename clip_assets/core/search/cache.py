@@ -1,8 +1,8 @@
-"""The cache: what a library's videos look like from afar, on this machine; anyone may delete it at any time.
+"""The index on disk, a cache: what a library's videos look like from afar. Anyone may delete it at any time.
 
 A raw file of float16 holds vectors, a small SQLite database says whose they are. The file only grows: rows count from
 the moment on at which the database's transaction is done, and what a killed writer left behind is written over. So
-processes may read and write at once, and whoever has an index of yesterday still reads yesterday's rows.
+processes may read and write at once, and whoever loaded it yesterday still reads yesterday's rows.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ CREATE TABLE looks (at REAL);
 
 
 class CacheDamagedError(StoreError):
-    """The cache's files aren't what they were; it can be made again."""
+    """The index's files aren't what they were; it can be made again."""
 
 
 class ShotCache:
-    """The cache of one output in a folder of its own; safe to use from several threads and processes."""
+    """The index of one output, in a folder of its own; safe to use from several threads and processes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -62,7 +62,7 @@ class ShotCache:
             self._database.close()
 
     def reset(self) -> None:
-        """Begin anew with an empty cache, unless another process has done so since this one opened it."""
+        """Begin anew with an empty index, unless another process has done so since this one opened it."""
         with self._lock, _told(self._folder):
             self._database.close()
             if self._is_current():
@@ -88,7 +88,7 @@ class ShotCache:
         return {(model, weights, state): count for model, weights, state, count in rows}
 
     def looked_at(self) -> float:
-        """When the whole library was last compared with the cache, seconds since 1970; 0 for never."""
+        """When the whole library was last compared with the index, seconds since 1970; 0 for never."""
         with self._reading() as database:
             return database.execute("SELECT coalesce(max(at), 0) FROM looks").fetchone()[0]
 
@@ -127,7 +127,7 @@ class ShotCache:
             database.execute("INSERT INTO looks VALUES (?)", (at,))
 
     def index(self, weights: str) -> ShotIndex:
-        """The videos of one model that are to be searched."""
+        """The index of one model, loaded: the videos that are to be searched."""
         with self._reading() as database:
             version = (database.execute("PRAGMA data_version").fetchone(), self._changes, id(database))
             known = self._loaded.get(weights)
@@ -288,15 +288,15 @@ class ShotCache:
 
 @contextmanager
 def _told(folder: Path) -> Iterator[None]:
-    """What SQLite and the disk say, as errors that name the cache."""
+    """What SQLite and the disk say, as errors that name the index."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise StoreError(f"The cache of shots {folder} can't be used: {error}.") from error
+        raise StoreError(f"The index of shots {folder} can't be used: {error}.") from error
     except sqlite3.DatabaseError as error:
-        raise CacheDamagedError(f"The cache of shots {folder} is damaged: {error}.") from error
+        raise CacheDamagedError(f"The index of shots {folder} is damaged: {error}.") from error
     except OSError as error:
-        raise StoreError(f"The cache of shots {folder} can't be written: {error}.") from error
+        raise StoreError(f"The index of shots {folder} can't be written: {error}.") from error
 
 
 def _new_name(weights: str) -> str:

@@ -1,4 +1,4 @@
-"""What the cache holds of each stored result."""
+"""What the index holds of each stored result."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Result:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry(_Result):
-    """A video as it is put into the cache.
+    """A video as it is put into the index.
 
     Attributes:
         stat: The video's file when its fingerprint was taken, if known.
@@ -53,7 +53,7 @@ class Entry(_Result):
 
 @dataclass(frozen=True, slots=True)
 class KnownResult(_Result):
-    """What the cache knows of a result, its shots aside.
+    """What the index knows of a result, its shots aside.
 
     Attributes:
         size: Bytes of the video's file when ``state`` was found out; None before.

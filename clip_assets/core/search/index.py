@@ -1,4 +1,4 @@
-"""A library's shots in memory, to be compared with a query: the first of the two stages."""
+"""The index, loaded: a library's shots, to be compared with a query; the first of the two stages."""
 
 from __future__ import annotations
 

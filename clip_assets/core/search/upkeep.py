@@ -1,4 +1,4 @@
-"""Keeps the cache true: what is stored, and whether the videos are still those that it was made of."""
+"""Keeps the index true: what is stored, and whether the videos are still those that it was made of."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from clip_assets.core.store.manifest import Manifest
 FEATURES, SHOTS, FRAMES = "clip_features", "shots", "frame_indices"
 
 _TOGETHER = 256
-"""Videos that are put into the cache by one transaction: so many are lost at most when the process is killed."""
+"""Videos that are put into the index by one transaction: so many are lost at most when the process is killed."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Census:
 
 
 class Upkeep:
-    """The cache of one output, compared with the store and with the videos."""
+    """The index of one output, compared with the store and with the videos."""
 
     def __init__(self, cache: ShotCache, store: Store, videos: VideoSource) -> None:
         self.cache = cache
@@ -55,7 +55,7 @@ class Upkeep:
         self._unlisted = ""
 
     def census(self) -> Census:
-        """What the cache knows by now."""
+        """What the index knows by now."""
         states: dict[str, Counter[State]] = {}
         models: Counter[tuple[str, str]] = Counter()
         for (model, weights, state), count in self.cache.counts().items():
@@ -64,7 +64,7 @@ class Upkeep:
         return Census(models, states, self.cache.looked_at(), self._unlisted)
 
     def count(self) -> int:
-        """How many results the cache knows, whatever their model and state."""
+        """How many results the index knows, whatever their model and state."""
         return sum(self.cache.counts().values())
 
     def refresh(self, progress: Callable[[int, int], None] | None = None) -> None:
@@ -74,7 +74,7 @@ class Upkeep:
             progress: Told now and then how many of how many new and changed results are read.
 
         Raises:
-            StoreError: The store, or the cache's folder, can't be used.
+            StoreError: The store, or the index's folder, can't be used.
         """
         try:
             self._refresh(progress)
@@ -83,7 +83,7 @@ class Upkeep:
             self._refresh(progress)
 
     def confirm(self, directories: Collection[str], unreadable: Collection[str] = ()) -> bool:
-        """Compare these results alone, and the files of their videos; whether all is as the cache says.
+        """Compare these results alone, and the files of their videos; whether all is as the index says.
 
         Args:
             directories: Those behind an answer.
@@ -112,7 +112,7 @@ class Upkeep:
         self.cache.set_looked_at(began)
 
     def _read_again(self, identities: Mapping[str, str], progress: Callable[[int, int], None] | None = None) -> None:
-        """Put these results into the cache as they are now; those that went meanwhile are forgotten."""
+        """Put these results into the index as they are now; those that went meanwhile are forgotten."""
         names = list(identities)
         for start in range(0, len(names), _TOGETHER):
             read = {name: read_entry(self._store, name, identities[name]) for name in names[start : start + _TOGETHER]}
@@ -175,7 +175,7 @@ class Upkeep:
 
 
 def read_entry(store: Store, directory: str, identity: str) -> Entry | None:
-    """A stored result as the cache keeps it; None where nothing whole is.
+    """A stored result as the index keeps it; None where nothing whole is.
 
     Args:
         store: Where it is.

@@ -1,4 +1,4 @@
-"""Whatever happens to the store, to the videos and to the cache: no answer is wrong, and none is missing for long."""
+"""Whatever happens to the store, to the videos and to the index: no answer is wrong, and none is missing for long."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_a_cache_that_is_deleted_under_a_process_is_made_again(tmp_path):
 
 def test_a_cache_that_can_not_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cache of shots"):
+    with pytest.raises(StoreError, match="index of shots"):
         ShotCache(tmp_path / "file")
 
 
