@@ -41,7 +41,7 @@ class VideoDecoder(Protocol):
     """What a decoder is: an iterator over the frames asked for, which knows what it couldn't decode.
 
     Pictures are those of the stream ``VideoProbe.stream_index``, uint8 (H, W, 3), cropped as ``VideoProbe.crop`` says,
-    upright, and mapped to SDR where ``VideoProbe.tone_map`` says so. Frames come in the order that was asked for.
+    upright, and where they are HDR mapped to SDR (`core.video.tone`). Frames come in the order that was asked for.
     """
 
     @property
