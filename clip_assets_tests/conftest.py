@@ -8,9 +8,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import torch
 
 from clip_assets.core.model import device_locks
+
+# There are as many of pytest's processes as processors: more threads in each wait for one another, spinning.
+# Set before torch is imported, which nothing here does: the process that only hands out the tests needs none.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples on every run, and no verdict by the clock.
 hypothesis.settings.register_profile(
@@ -21,8 +24,11 @@ hypothesis.settings.load_profile("steady")
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is marked gpu where there is none."""
-    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
 
 
 @pytest.fixture(scope="session", autouse=True)

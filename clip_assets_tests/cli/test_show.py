@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from unittest.mock import patch
@@ -35,13 +38,44 @@ PICTURES = {
 MAX_METADATA_BYTES = 300_000
 
 
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
+@contextmanager
+def platform_of_one_video(folder: Path) -> Iterator[Platform]:
     with dg.DagsterInstance.ephemeral() as instance:
-        made = make_platform(tmp_path, instance)
+        made = make_platform(folder, instance)
+        made.change(pictures="on")
         corpus.constant_rate(made.videos / "a.mp4")
         made.add("a.mp4")
         yield made
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    """With a video of which nothing is stored."""
+    with platform_of_one_video(tmp_path) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A platform, and the run that materialized its video."""
+
+    platform: Platform
+    result: dg.ExecuteInProcessResult
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """Materialized once for all tests; not to be changed."""
+    with platform_of_one_video(tmp_path_factory.mktemp("shown")) as made:
+        yield Shown(made, made.materialize("a.mp4"))
+
+
+@pytest.fixture
+def stored(platform: Platform, shown: Shown) -> Platform:
+    """With the results of the video, which may be changed."""
+    shutil.copy2(shown.platform.videos / "a.mp4", platform.videos)
+    shutil.copytree(shown.platform.settings.output, platform.settings.output)
+    return platform
 
 
 def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, dg.MetadataValue]:
@@ -60,44 +94,42 @@ def table(value: dg.MetadataValue) -> list[dict[str, object]]:
     return [dict(record.data) for record in value.records]
 
 
-def test_every_materialization_shows_its_pictures_with_words_for_them(platform: Platform) -> None:
-    result = platform.materialize("a.mp4")
+def test_every_materialization_shows_its_pictures_with_words_for_them(shown: Shown) -> None:
     for asset in ASSETS:
-        shown = pictures(result, asset)
-        assert set(shown) == PICTURES.get(asset, set())
-        for markdown in shown.values():
+        of_asset = pictures(shown.result, asset)
+        assert set(of_asset) == PICTURES.get(asset, set())
+        for markdown in of_asset.values():
             assert re.match(r"!\[[^\n]{40,}\]\(data:image/(png|jpeg);base64,[A-Za-z0-9+/=]+\)\n\n\w", markdown)
 
 
-def test_every_materialization_stays_small(platform: Platform) -> None:
-    platform.change(pred_texts=None)
-    result = platform.materialize("a.mp4")
+def test_every_materialization_stays_small(stored: Platform) -> None:
+    stored.change(pred_texts=None)
+    result = stored.materialize("a.mp4")
     for asset in ASSETS:
         (event,) = result.asset_materializations_for_node(asset)
         assert len(dg.serialize_value(event)) < MAX_METADATA_BYTES
 
 
-def test_the_source_is_described_in_a_table(platform: Platform) -> None:
-    shown = metadata(platform.materialize("a.mp4"), "frame_indices")
-    facts = {row["property"]: row["value"] for row in table(shown["source"])}
+def test_the_source_is_described_in_a_table(shown: Shown) -> None:
+    facts = {row["property"]: row["value"] for row in table(metadata(shown.result, "frame_indices")["source"])}
     assert facts["frames"] == f"{corpus.FRAMES} sampled of {corpus.FRAMES}"
     assert facts["frame spacing"] == "constant: 40 ms"
     assert facts["size"] == "96 x 64 pixels, upright"
     assert facts["codec"].startswith("h264")
 
 
-def test_numbers_are_plain_so_that_the_ui_plots_them(platform: Platform) -> None:
-    result = platform.materialize("a.mp4")
+def test_numbers_are_plain_so_that_the_ui_plots_them(shown: Shown) -> None:
     for asset in PICTURES:  # whose rows are samples
-        shown = metadata(result, asset)
-        assert shown["sampled_frames"].value == corpus.FRAMES
-        assert not {"frames", "fps", "seconds", "frames_per_second"} & set(shown), "says nothing above a plot"
+        told = metadata(shown.result, asset)
+        assert told["sampled_frames"].value == corpus.FRAMES
+        assert not {"frames", "fps", "seconds", "frames_per_second"} & set(told), "says nothing above a plot"
         for name in ("computing_seconds", "computed_frames_per_second"):
-            assert isinstance(shown[name], dg.FloatMetadataValue)
-            assert shown[name].value > 0
+            assert isinstance(told[name], dg.FloatMetadataValue)
+            assert told[name].value > 0
 
 
 def test_a_video_s_page_says_which_frames_were_sampled(platform: Platform) -> None:
+    platform.change(pictures="off")
     result = platform.materialize("a.mp4", config={"frame_indices": {"extraction_fps": 2}})
     assert {metadata(result, asset)["sampling"].value for asset in ASSETS} == {"2 per second, the frame on screen"}
     told = [row for part in sections(platform.store, "a.mp4") for shown in part.tables for row in shown.rows]
@@ -124,30 +156,29 @@ def test_group_owners_and_tags_are_those_of_the_settings(platform: Platform) -> 
     assert {tuple(specs[asset].owners) for asset in ASSETS} == {("team:video",)}
 
 
-def test_a_match_is_told_at_a_glance_and_in_tables(platform: Platform) -> None:
-    shown = metadata(platform.materialize("a.mp4"), "text_match")
-    match = platform.store.read("text_match", "a.mp4", TextMatch)
-    lines = {row["sentence"]: row for row in table(shown["over_time"])}
+def test_a_match_is_told_at_a_glance_and_in_tables(shown: Shown) -> None:
+    told = metadata(shown.result, "text_match")
+    match = shown.platform.store.read("text_match", "a.mp4", TextMatch)
+    lines = {row["sentence"]: row for row in table(told["over_time"])}
     for place, text in enumerate(match.texts):
         row = match.probabilities[:, place].argmax()
         assert lines[text]["peak"] == pytest.approx(match.probabilities[row, place], abs=1e-4)
         assert lines[text]["peak_at_seconds"] == pytest.approx(match.timestamps_ms[row] / 1000, abs=1e-3)
         assert len(lines[text]["over_time"]) == min(corpus.FRAMES, 40)
     best = match.texts[match.probabilities[0].argmax()]
-    assert re.match(rf"0 to [\d.]+ s: {best} \(\d+%\)", shown["at_a_glance"].value)
+    assert re.match(rf"0 to [\d.]+ s: {best} \(\d+%\)", told["at_a_glance"].value)
     end = corpus.FRAMES * 0.04
-    assert table(shown["stretches"])[-1]["to_seconds"] == pytest.approx(end, abs=1e-3), "where the video ends"
+    assert table(told["stretches"])[-1]["to_seconds"] == pytest.approx(end, abs=1e-3), "where the video ends"
 
 
-def test_pictures_are_shown_again_without_being_made_again(platform: Platform) -> None:
-    before = platform.materialize("a.mp4")
+def test_pictures_are_shown_again_without_being_made_again(stored: Platform, shown: Shown) -> None:
     with (
         patch("clip_assets.core.pictures.results.contact_sheet", side_effect=AssertionError("drawn")),
         patch("clip_assets.core.pictures.plots._png", side_effect=AssertionError("drawn")),
     ):
-        again = platform.materialize("a.mp4")
+        again = stored.materialize("a.mp4")
     for asset in ASSETS:
-        assert pictures(again, asset) == pictures(before, asset)
+        assert pictures(again, asset) == pictures(shown.result, asset)
 
 
 def test_pictures_can_be_switched_off(platform: Platform) -> None:
@@ -167,10 +198,9 @@ def test_a_picture_that_cannot_be_made_fails_nothing(platform: Platform, capfd: 
     assert "a.mp4: a picture is missing: RuntimeError: no such font" in capfd.readouterr().err
 
 
-def test_a_picture_that_was_deleted_fails_nothing(platform: Platform) -> None:
-    platform.materialize("a.mp4")
-    (platform.store.path("clip_features", "a.mp4") / "change.png").unlink()
-    result = platform.materialize("a.mp4")
+def test_a_picture_that_was_deleted_fails_nothing(stored: Platform) -> None:
+    (stored.store.path("clip_features", "a.mp4") / "change.png").unlink()
+    result = stored.materialize("a.mp4")
     assert result.success
     assert set(pictures(result, "clip_features")) == {"self_similarity"}
 
@@ -182,10 +212,9 @@ def match_new_sentences(platform: Platform) -> set[str]:
     return set(pictures(result, "text_match"))
 
 
-def test_other_sentences_have_all_their_pictures_when_the_video_is_gone(platform: Platform) -> None:
-    platform.materialize("a.mp4")
-    (platform.videos / "a.mp4").unlink()
-    assert match_new_sentences(platform) == {"probabilities", "best_frames"}
+def test_other_sentences_have_all_their_pictures_when_the_video_is_gone(stored: Platform) -> None:
+    (stored.videos / "a.mp4").unlink()
+    assert match_new_sentences(stored) == {"probabilities", "best_frames"}
 
 
 def test_features_that_were_stored_without_pictures_have_no_best_frames_and_nobody_is_warned(
@@ -198,10 +227,9 @@ def test_features_that_were_stored_without_pictures_have_no_best_frames_and_nobo
     assert "a picture is missing" not in capfd.readouterr().err
 
 
-def test_kept_frames_that_are_no_picture_any_more_fail_nothing(platform: Platform) -> None:
-    platform.materialize("a.mp4")
-    (platform.store.path("clip_features", "a.mp4") / SHEET_NAME).write_bytes(b"torn")
-    assert match_new_sentences(platform) == {"probabilities"}
+def test_kept_frames_that_are_no_picture_any_more_fail_nothing(stored: Platform) -> None:
+    (stored.store.path("clip_features", "a.mp4") / SHEET_NAME).write_bytes(b"torn")
+    assert match_new_sentences(stored) == {"probabilities"}
 
 
 def test_kept_frames_are_in_no_event_and_on_no_page(platform: Platform) -> None:
@@ -228,10 +256,9 @@ def test_kept_frames_are_in_no_event_and_on_no_page(platform: Platform) -> None:
         assert {picture.name for picture in part.pictures} == PICTURES.get(part.title, set())
 
 
-def test_the_terminal_shows_source_speed_and_sentences(platform: Platform) -> None:
-    platform.materialize("a.mp4")
+def test_the_terminal_shows_source_speed_and_sentences(shown: Shown) -> None:
     console = Console(width=120, record=True, file=io.StringIO())
-    for part in as_text("a.mp4", sections(platform.store, "a.mp4")):
+    for part in as_text("a.mp4", sections(shown.platform.store, "a.mp4")):
         console.print(part)
     text = console.export_text()
     for words in ("h264", "constant: 40 ms", "decode", "a red circle", "a blue square", "from_seconds"):
@@ -251,10 +278,10 @@ class Page(HTMLParser):
             self.images.append(dict(attrs))
 
 
-def test_the_page_needs_no_other_file_and_describes_its_pictures(platform: Platform) -> None:
-    platform.change(pred_texts=["<script>alert(1)</script>", 'a "quote" & more'])
-    platform.materialize("a.mp4")
-    text = as_page("a.mp4", sections(platform.store, "a.mp4"))
+def test_the_page_needs_no_other_file_and_describes_its_pictures(stored: Platform) -> None:
+    stored.change(pred_texts=["<script>alert(1)</script>", 'a "quote" & more'])
+    stored.materialize("a.mp4")
+    text = as_page("a.mp4", sections(stored.store, "a.mp4"))
     page = Page(text)
     assert len(page.images) == 6
     for image in page.images:
@@ -267,16 +294,16 @@ def test_the_page_needs_no_other_file_and_describes_its_pictures(platform: Platf
 def test_what_is_not_stored_is_said(platform: Platform) -> None:
     with pytest.raises(ResultMissingError, match=r"Nothing is stored for 'a.mp4'"):
         sections(platform.store, "a.mp4")
+    platform.change(pictures="off")
     platform.materialize("a.mp4", assets=["frame_indices"])
     parts = sections(platform.store, "a.mp4")
     assert [(part.title, part.note) for part in parts[1:]] == [(asset, "Nothing is stored.") for asset in ASSETS[1:]]
 
 
 def test_the_command_shows_and_writes_the_page(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    shown: Shown, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    platform.materialize("a.mp4")
-    monkeypatch.setenv("CLIP_ASSETS_OUTPUT", platform.settings.output)
+    monkeypatch.setenv("CLIP_ASSETS_OUTPUT", shown.platform.settings.output)
     monkeypatch.chdir(tmp_path)
     assert main(["show", "a.mp4"]) == 0
     assert "frame spacing" in capsys.readouterr().out
@@ -286,8 +313,8 @@ def test_the_command_shows_and_writes_the_page(
     assert "Nothing is stored for 'unknown.mp4'" in capsys.readouterr().err
 
 
-def test_the_catalogue_describes_every_stored_array(platform: Platform) -> None:
-    platform.materialize("a.mp4")
+def test_the_catalogue_describes_every_stored_array(shown: Shown) -> None:
+    platform = shown.platform
     specs = {spec.key.to_user_string(): spec for spec in build_definitions(platform.settings).resolve_all_asset_specs()}
     for asset in ASSETS:
         spec = specs[asset]

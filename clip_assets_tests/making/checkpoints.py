@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from functools import cache
 from pathlib import Path
 
 import clip
@@ -52,5 +54,13 @@ def random_network(seed: int, **vision: object) -> torch.nn.Module:
 
 
 def _save(path: Path, seed: int, **vision: object) -> Path:
-    torch.save(random_network(seed, **vision).state_dict(), path)
+    path.write_bytes(_file(seed, **vision))
     return path
+
+
+@cache
+def _file(seed: int, **vision: object) -> bytes:
+    """Made once in a process."""
+    file = io.BytesIO()
+    torch.save(random_network(seed, **vision).state_dict(), file)
+    return file.getvalue()

@@ -83,7 +83,7 @@ class Platform:
 
 
 def make_platform(folder: Path, instance: dg.DagsterInstance) -> Platform:
-    """A platform with an empty library, a tiny random ViT and two sentences."""
+    """A platform with an empty library, a tiny random ViT and two sentences; without pictures."""
     (folder / "videos").mkdir()
     settings = Settings(
         videos=folder / "videos",
@@ -92,16 +92,16 @@ def make_platform(folder: Path, instance: dg.DagsterInstance) -> Platform:
         checkpoint=random_vit(folder / "vit.pth"),
         device_ids="cpu",
         pred_texts=["a red circle", "a blue square"],
+        pictures="off",
     )
     return Platform(folder, instance, settings)
 
 
 @contextmanager
 def platform_of_single_frames(folder: Path, keys: Sequence[str]) -> Iterator[Platform]:
-    """Such a platform without pictures, on an instance of its own: registered videos of one frame each."""
+    """Such a platform on an instance of its own: registered videos of one frame each."""
     with dg.DagsterInstance.ephemeral() as instance:
         made = make_platform(folder, instance)
-        made.change(pictures="off")
         for key in keys:
             corpus.single_frame(made.videos / key)
         made.add(*keys)

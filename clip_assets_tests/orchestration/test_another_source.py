@@ -101,7 +101,7 @@ def platform(tmp_path: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(module, "source_at", shelf)
     with dg.DagsterInstance.ephemeral() as instance:
         made = make_platform(tmp_path, instance)
-        made.change(pictures="off", settle_seconds=0)
+        made.change(settle_seconds=0)
         yield made
 
 

@@ -89,7 +89,7 @@ def test_results_note_the_file_as_it_was_read(platform: Platform) -> None:
 
 
 def test_a_run_digests_and_demuxes_a_video_once_and_every_reading_ends_at_the_timeout(platform: Platform) -> None:
-    platform.change(video_timeout=7.0, extraction_fps=7.0, frame_selection="ffmpeg")
+    platform.change(pictures="on", video_timeout=7.0, extraction_fps=7.0, frame_selection="ffmpeg")
     with patch("clip_assets_tests.making.corpus._stored", lambda number, recipe: corpus.draw(0, *recipe.size)):
         corpus.constant_rate(platform.videos / "a.mp4")  # of one picture, so that both checks look at the video too
     platform.add("a.mp4")
@@ -184,6 +184,7 @@ def test_without_sentences_the_kinetics_classes_are_matched(platform: Platform) 
 
 
 def test_other_sentences_open_no_video_and_encode_no_frame_yet_have_all_their_pictures(platform: Platform) -> None:
+    platform.change(pictures="on")
     platform.add("a.mp4")
     encode = ClipModel.encode_images
     with (
@@ -232,6 +233,7 @@ def test_a_materialization_links_to_the_videos_page_first(platform: Platform) ->
 
 
 def test_each_partition_of_a_batch_has_its_own_metadata(platform: Platform) -> None:
+    platform.change(pictures="on")
     corpus.single_frame(platform.videos / "b.mp4")
     platform.add("a.mp4", "b.mp4")
     result = platform.materialize("a.mp4", "b.mp4")

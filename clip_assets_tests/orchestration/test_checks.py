@@ -32,7 +32,6 @@ CHECKS = {
 def platform(tmp_path: Path) -> Iterator[Platform]:
     with dg.DagsterInstance.ephemeral() as instance:
         made = make_platform(tmp_path, instance)
-        made.change(pictures="off")
         corpus.constant_rate(made.videos / "a.mp4")
         for name in ("b", "c"):
             shutil.copy(made.videos / "a.mp4", made.videos / f"{name}.mp4")

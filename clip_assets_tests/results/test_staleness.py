@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,24 +19,37 @@ from clip_assets.orchestration.partitions import partition_tags, version_events
 from clip_assets.results.states import video_states
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.checkpoints import random_resnet, random_vit
-from clip_assets_tests.making.platform import ASSETS, Platform, make_platform
+from clip_assets_tests.making.platform import ASSETS, Platform, make_platform, platform_of_single_frames
 
 SINGLE, BATCH = "single.mp4", ("one.mp4", "two.mp4", "three.mp4")
 EVERY = (SINGLE, *BATCH)
 
 
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
-    """Four videos: one materialized on its own, three in a batch."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        made = make_platform(tmp_path, instance)
-        made.change(pictures="off")
-        for key in EVERY:
-            corpus.single_frame(made.videos / key)
-        made.add(*EVERY)
+@contextmanager
+def filled_platform(folder: Path) -> Iterator[Platform]:
+    with platform_of_single_frames(folder, EVERY) as made:
         assert made.materialize(SINGLE).success
         assert made.materialize(*BATCH).success
         yield made
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    """Four videos: one materialized on its own, three in a batch."""
+    with filled_platform(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with filled_platform(tmp_path_factory.mktemp("filled")) as made:
+        yield made
+
+
+@pytest.fixture
+def reloaded(filled_once: Platform) -> Platform:
+    """Such a platform for several tests, of which nothing but the settings may be changed."""
+    return replace(filled_once)
 
 
 def stale(platform: Platform) -> dict[str, set[str]]:
@@ -80,24 +95,24 @@ CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
-def test_a_changed_setting_is_stale_at_once_where_bytes_depend_on_it_and_below(platform: Platform) -> None:
-    assert stale(platform) == NOTHING, "what was just made, alone and in a batch"
-    before = platform.settings
+def test_a_changed_setting_is_stale_at_once_where_bytes_depend_on_it_and_below(reloaded: Platform) -> None:
+    assert stale(reloaded) == NOTHING, "what was just made, alone and in a batch"
+    before = reloaded.settings
     for what, (settings, assets) in CHANGES.items():
-        platform.settings = before
-        platform.change(**settings)
-        assert stale(platform) == {asset: set(EVERY) if asset in assets else set() for asset in ASSETS}, what
+        reloaded.settings = before
+        reloaded.change(**settings)
+        assert stale(reloaded) == {asset: set(EVERY) if asset in assets else set() for asset in ASSETS}, what
 
 
-def test_other_weights_are_stale_on_the_features_and_below(platform: Platform) -> None:
-    before = platform.settings
+def test_other_weights_are_stale_on_the_features_and_below(reloaded: Platform, tmp_path: Path) -> None:
     expected = {asset: set(EVERY) if asset in ASSETS[1:] else set() for asset in ASSETS}
-    platform.change(checkpoint=random_resnet(platform.folder / "resnet.pth"))
-    assert stale(platform) == expected, "another file"
-    platform.settings = before
-    assert stale(platform) == NOTHING
-    random_vit(before.checkpoint, seed=1)
-    assert stale(platform) == expected, "other bytes in the same file"
+    copy = random_vit(tmp_path / "vit.pth")
+    reloaded.change(checkpoint=copy)
+    assert stale(reloaded) == NOTHING, "the same bytes in another file"
+    random_vit(copy, seed=1)
+    assert stale(reloaded) == expected, "other bytes in the same file"
+    reloaded.change(checkpoint=random_resnet(tmp_path / "resnet.pth"))
+    assert stale(reloaded) == expected, "another file"
 
 
 def test_bringing_a_change_up_to_date_makes_everything_fresh_again(platform: Platform) -> None:
@@ -140,15 +155,14 @@ def filled(platform: Platform) -> set[str]:
     return platform.instance.get_materialized_partitions(dg.AssetKey("video"))
 
 
-def test_the_partitions_of_video_are_filled_by_registering_them(platform: Platform) -> None:
-    assert filled(platform) == set(EVERY)
+def test_the_partitions_of_video_are_filled_by_registering_them(reloaded: Platform) -> None:
+    assert filled(reloaded) == set(EVERY)
 
 
 @pytest.mark.dagster_bounds
 def test_a_library_that_was_only_observed_is_filled_when_it_is_observed_again(tmp_path: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         platform = make_platform(tmp_path, instance)
-        platform.change(pictures="off")
         for key in EVERY:
             corpus.single_frame(platform.videos / key)
         with patch("clip_assets.orchestration.instance.version_events", lambda *of: version_events(*of)[:1]):

@@ -31,7 +31,6 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
     """Two good videos around a broken one; nothing materialized."""
     with dg.DagsterInstance.ephemeral() as instance:
         made = make_platform(tmp_path, instance)
-        made.change(pictures="off")
         for key in ("a.mp4", "c.mp4"):
             corpus.single_frame(made.videos / key)
         (made.videos / "b.mp4").write_text("no video")
