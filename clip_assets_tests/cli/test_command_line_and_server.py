@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clip_assets.cli import main
 from clip_assets.project import INSTANCE_SETTINGS
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.checkpoints import random_vit
@@ -87,32 +88,30 @@ def test_a_broken_video_fails_on_the_command_line_with_its_reason(environment: d
     assert "it is a text, no video" in result.stderr
 
 
-def test_an_unregistered_video_is_refused_by_dagster(environment: dict[str, str]) -> None:
-    result = materialize(environment, "unknown.mp4")
-    assert result.returncode != 0
-    assert "unknown.mp4" in result.stderr
+def test_a_wrong_setting_ends_the_command_with_2_and_one_clear_line(environment: dict[str, str]) -> None:
+    result = run({**environment, "CLIP_ASSETS_BATCH_SIZE": "0"}, "clip_assets.cli", "add", "good one.mp4")
+    assert result.returncode == 2
+    assert "CLIP_ASSETS_BATCH_SIZE='0'" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
-    [
-        ({"DAGSTER_HOME": ""}, "clip-assets init"),
-        ({"CLIP_ASSETS_BATCH_SIZE": "0"}, "CLIP_ASSETS_BATCH_SIZE='0'"),
-        ({"CLIP_ASSETS_VIDEOS": "/nowhere"}, "not in the library"),
-    ],
+    [({"DAGSTER_HOME": ""}, "clip-assets init"), ({"CLIP_ASSETS_VIDEOS": "/nowhere"}, "not in the library")],
 )
-def test_wrong_settings_exit_with_2_and_one_clear_line(
-    environment: dict[str, str], changed: dict[str, str], message: str
+def test_what_is_wrong_with_a_deployment_is_told_in_one_clear_line(
+    environment: dict[str, str],
+    changed: dict[str, str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    video = str(Path(environment["CLIP_ASSETS_VIDEOS"]) / "good one.mp4")
-    wrong = {**environment, **changed}
-    result = subprocess.run(
-        [sys.executable, "-m", "clip_assets.cli", "add", video],
-        env={**os.environ, **wrong}, cwd=environment["DAGSTER_HOME"], capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert result.returncode == 2
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+    monkeypatch.chdir(environment["DAGSTER_HOME"])
+    for name, value in {**environment, **changed}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["add", str(Path(environment["CLIP_ASSETS_VIDEOS"]) / "good one.mp4")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
 
 
 def test_the_definitions_load_without_torch_clip_or_a_decoder(environment: dict[str, str]) -> None:

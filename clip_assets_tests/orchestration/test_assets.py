@@ -246,6 +246,11 @@ def test_each_partition_of_a_batch_has_its_own_metadata(platform: Platform) -> N
     assert frames == {"a.mp4": corpus.FRAMES, "b.mp4": 1}
 
 
+def test_an_unregistered_video_is_refused_by_dagster(platform: Platform) -> None:
+    with pytest.raises(dg.DagsterUnknownPartitionError, match=r"a\.mp4"):
+        platform.materialize("a.mp4")
+
+
 def test_a_missing_video_is_named_with_its_path(platform: Platform) -> None:
     platform.instance.add_dynamic_partitions("videos", ["gone.mp4"])
     result = platform.materialize("gone.mp4")
