@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -13,7 +14,7 @@ from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.errors import ClipAssetsError, VideoUnreadableError
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failures import is_every_video_s_fault, reason
-from clip_assets.orchestration.instance import held_keys, report_version
+from clip_assets.orchestration.instance import held_keys, report_versions
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.partitions import materialized_version, scattered_tags
 from clip_assets.orchestration.run_plan import Task, is_being_written, lacking
@@ -187,13 +188,13 @@ class Execution(Follower):
 
     def _report_versions(self, keys: Sequence[str]) -> None:
         """Tell Dagster of videos that changed, so that it knows what their results are made from."""
+        changed = {}
         for key in keys:
-            try:
+            with suppress(VideoUnreadableError):  # which the run will say
                 version = self.settings.source.fingerprint(key)
-            except VideoUnreadableError:  # which the run will say
-                continue
-            if materialized_version(self.instance, self._names.videos, key) != version:
-                report_version(self.instance, self._names, key, version)
+                if materialized_version(self.instance, self._names.videos, key) != version:
+                    changed[key] = version
+        report_versions(self.instance, self._names, changed)
 
     def _left(self, tasks: Sequence[Task], result: dg.ExecuteInProcessResult) -> list[Task]:
         """What is left to do after a run for the videos of which it doesn't say that they failed.

@@ -1,7 +1,7 @@
 """The Dagster instance from the command line: registering videos, and which are registered."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from clip_assets.core.library.regular_files import why_no_file
 from clip_assets.core.library.source import VideoSource, source_at
 from clip_assets.core.store import Store
 from clip_assets.core.video import check_is_video
-from clip_assets.orchestration.dagster_internals import free_pools, limit_pool, quiet_instance
+from clip_assets.orchestration.dagster_internals import free_pools, limit_pool, quiet_instance, report_together
 from clip_assets.orchestration.failures import failed_videos, reason
 from clip_assets.orchestration.library_names import GPU_POOL, LibraryNames
 from clip_assets.orchestration.partitions import keys_of_run, version_events
@@ -25,6 +25,9 @@ from clip_assets.results.assets import PER_VIDEO
 from clip_assets.results.failure import Failure
 
 logger = logging.getLogger(__name__)
+
+_TOGETHER = 1000
+"""Videos that are registered by one transaction: whoever is interrupted loses so many at most."""
 
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -132,16 +135,21 @@ def register(instance: dg.DagsterInstance, names: LibraryNames, source: VideoSou
         keys: Their partition keys.
     """
     known = instance.get_materialized_partitions(names.videos).intersection(registered(instance, names))
-    for key in set(keys) - known:
-        with suppress(VideoUnreadableError):  # which its run will say
-            report_version(instance, names, key, source.fingerprint(key))
-    instance.add_dynamic_partitions(names("videos"), keys)
+    for start in range(0, len(keys), _TOGETHER):
+        several = keys[start : start + _TOGETHER]
+        versions = {}
+        for key in several:
+            if key not in known:
+                with suppress(VideoUnreadableError):  # which its run will say
+                    versions[key] = source.fingerprint(key)
+        report_versions(instance, names, versions)
+        instance.add_dynamic_partitions(names("videos"), several)
 
 
-def report_version(instance: dg.DagsterInstance, names: LibraryNames, key: str, fingerprint: str) -> None:
-    """Tell Dagster the data version of a video."""
-    for event in version_events(names.videos, key, fingerprint):
-        instance.report_runless_asset_event(event)
+def report_versions(instance: dg.DagsterInstance, names: LibraryNames, versions: Mapping[str, str]) -> None:
+    """Tell Dagster the data versions of videos, by partition key."""
+    events = [event for key, version in versions.items() for event in version_events(names.videos, key, version)]
+    report_together(instance, events)
 
 
 def forget(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from clip_assets.core.errors import ResultMissingError
 from clip_assets.core.matching import match_texts
 from clip_assets.orchestration import dagster_internals
+from clip_assets.orchestration.partitions import version_events
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.platform import Platform, platform_of_single_frames
 
@@ -90,3 +91,64 @@ def test_without_private_metadata_each_partition_still_has_its_own(platform: Pla
     for asset in ("frame_indices", "clip_features"):
         events = result.asset_materializations_for_node(asset)
         assert {e.partition: e.metadata["sampled_frames"].value for e in events} == {"a.mp4": 1, "b.mp4": corpus.FRAMES}
+
+
+VIDEO = dg.AssetKey("video")
+EVENTS = [event for key in KEYS for event in version_events(VIDEO, key, f"content of {key}")]
+
+
+def told(instance: dg.DagsterInstance) -> list[Any]:
+    """All that Dagster says of the videos, the times aside."""
+    asked = dg.AssetRecordsFilter(VIDEO)
+    records = [*instance.fetch_observations(asked, 9).records, *instance.fetch_materializations(asked, 9).records]
+    storage = instance.event_log_storage
+    kinds = (dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    (known,) = instance.get_asset_records([VIDEO])
+    newest = known.asset_entry.last_materialization_record
+    assert newest is not None
+    return [
+        [(record.storage_id, record.event_log_entry._replace(timestamp=0)) for record in records],
+        [storage.get_latest_tags_by_partition(VIDEO, kind, ["dagster/data_version"]) for kind in kinds],
+        instance.get_materialized_partitions(VIDEO),
+        (newest.storage_id, newest.event_log_entry._replace(timestamp=0), known.asset_entry.last_run_id),
+    ]
+
+
+def report_each(instance: dg.DagsterInstance, events: Sequence[Any]) -> None:
+    for event in events:
+        instance.report_runless_asset_event(event)
+
+
+@pytest.mark.parametrize("is_on_disk", [False, True])
+def test_events_that_are_recorded_together_are_what_dagster_records_one_by_one(
+    tmp_path: Path, *, is_on_disk: bool
+) -> None:
+    said = []
+    for name, report in (("together", dagster_internals.report_together), ("each", report_each)):
+        (tmp_path / name).mkdir()
+        local = dg.DagsterInstance.local_temp(str(tmp_path / name))
+        with local if is_on_disk else dg.DagsterInstance.ephemeral() as instance:
+            report(instance, EVENTS)
+            report(instance, [])
+            said.append(told(instance))
+    assert said[0] == said[1]
+    assert len(said[0][0]) == 4
+
+
+def test_a_storage_of_another_kind_is_told_one_by_one() -> None:
+    heard: list[Any] = []
+    other: Any = SimpleNamespace(event_log_storage=object(), report_runless_asset_event=heard.append)
+    dagster_internals.report_together(other, EVENTS)
+    assert heard == EVENTS
+
+
+def test_registering_many_videos_takes_no_transaction_for_each(platform: Platform) -> None:
+    keys = [f"{number}.mp4" for number in range(50)]
+    for key in keys:
+        (platform.videos / key).write_text(key)
+    storage = platform.instance.event_log_storage
+    with patch.object(storage, "index_connection", wraps=storage.index_connection) as connections:
+        platform.add(*keys)
+    assert connections.call_count < 10
+    assert platform.instance.get_materialized_partitions(VIDEO) == {*KEYS, *keys}
+    assert platform.registered() == [*KEYS, *keys]
