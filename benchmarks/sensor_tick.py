@@ -3,8 +3,8 @@
     python benchmarks/sensor_tick.py [--videos 100000] [--ticks 5] [--json]
 
 Files are empty, in folders of 1000, on a local disk; the instance is SQLite. For each kind of tick: seconds in the
-sensor (Dagster allows 60), seconds in which Dagster's daemon carries the answer out (its observations, partitions and
-runs; code server and launching are not measured), and the process's peak memory so far.
+sensor (Dagster allows 60), seconds in which Dagster's daemon carries the answer out (its partitions and runs; code
+server and launching are not measured), and the process's peak memory so far.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from pathlib import Path
 import dagster as dg
 
 from clip_assets.core.library.changes import KnownVideo
-from clip_assets.core.library.state import LibraryState, LibraryStates
-from clip_assets.orchestration.instance import UNFINISHED
-from clip_assets.orchestration.library_tick import Cursor, Look
+from clip_assets.core.library.state import LibraryState
+from clip_assets.orchestration.instance import UNFINISHED, registered
+from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.library_tick import Cursor, Look, library_memory
 from clip_assets.settings import Settings
+
+NAMES = LibraryNames()
 
 
 def make_library(root: Path, videos: int) -> None:
@@ -38,8 +41,6 @@ def make_library(root: Path, videos: int) -> None:
 
 def carry_out(instance: dg.DagsterInstance, result: dg.SensorResult) -> None:
     """What the daemon does with the sensor's answer, but for launching the runs: they stay as if they were running."""
-    for event in result.asset_events:
-        instance.report_runless_asset_event(event)
     for request in result.dynamic_partitions_requests or ():
         if isinstance(request, dg.AddDynamicPartitionsRequest):
             instance.add_dynamic_partitions("videos", list(request.partition_keys))
@@ -51,8 +52,9 @@ def carry_out(instance: dg.DagsterInstance, result: dg.SensorResult) -> None:
 def tick(settings: Settings, instance: dg.DagsterInstance, cursor: str | None, now: float) -> tuple[str, dict]:
     """One tick; the next cursor, and what it cost."""
     began = time.perf_counter()
-    look = Look(settings, instance, settings.source.listing(), now)
+    look = Look(settings, instance, registered(instance, NAMES), settings.source.listing(), now)
     decision = look.decide(Cursor.from_json(cursor))
+    decision.report(instance)
     decided = time.perf_counter()
     result = decision.to_dagster(cursor)
     carry_out(instance, result)
@@ -98,8 +100,7 @@ def _all_known_but_the_last(settings: Settings, instance: dg.DagsterInstance, co
         tags = {"dagster/asset_partition_range_start": batch[0], "dagster/asset_partition_range_end": batch[-1]}
         instance.add_run(dg.DagsterRun("job", run_id=str(uuid.uuid4()), tags=tags, status=UNFINISHED[0]))
     known = {video.key: KnownVideo(video.size, video.mtime_ns, content) for video in listed}
-    states = LibraryStates(Path(instance.storage_directory()) / "video_library")
-    return Cursor(states.save(LibraryState(known), "")).to_json()
+    return Cursor(library_memory(instance, NAMES, "").remember(LibraryState(known))).to_json()
 
 
 def main() -> None:

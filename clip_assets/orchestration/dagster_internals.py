@@ -5,7 +5,7 @@ The lowest and the highest version that setup.cfg allows are both tested (``dags
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -23,6 +23,7 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 __all__ = [
     "AssetJob",
     "CheckRunHealthResult",
+    "InstancePages",
     "WorkerStatus",
     "add_partition_metadata",
     "free_pools",
@@ -203,6 +204,34 @@ def quiet_instance() -> dg.DagsterInstance:
         return dg.DagsterInstance.from_ref(InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides=quiet))
     except AttributeError:
         return dg.DagsterInstance.get()
+
+
+class InstancePages:
+    """Texts by number where the instance keeps the cursors of its daemon, which every host of the instance reaches.
+
+    Publicly an instance keeps nothing that isn't an event, a run or a partition. Nothing is ever deleted there, so
+    numbers are used again.
+
+    Args:
+        instance: Where to.
+        name: What tells these texts from all others.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, name: str) -> None:
+        self._storage = instance.daemon_cursor_storage
+        self._name = name
+
+    def read(self, numbers: Iterable[int]) -> dict[int, str]:
+        """The texts of these numbers that there are."""
+        keys = {self._key(number): number for number in numbers}
+        return {keys[key]: text for key, text in self._storage.get_cursor_values(set(keys)).items()}
+
+    def write(self, number: int, text: str) -> None:
+        """Put a text in place of the one of that number."""
+        self._storage.set_cursor_values({self._key(number): text})  # one: SQLite's takes no new ones beside old ones
+
+    def _key(self, number: int) -> str:
+        return f"clip_assets/{self._name}/{number}"
 
 
 def limit_pool(instance: dg.DagsterInstance, pool: str) -> None:

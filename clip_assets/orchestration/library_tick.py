@@ -27,11 +27,12 @@ from clip_assets.core.library.changes import (
     settled_videos,
 )
 from clip_assets.core.library.listing import Listing, VideoFile, others_in_words
-from clip_assets.core.library.state import LibraryState, LibraryStates
+from clip_assets.core.library.state import LibraryMemory, LibraryState
 from clip_assets.core.store import Store
-from clip_assets.orchestration.instance import held_keys, move_to_trash, registered
+from clip_assets.orchestration.dagster_internals import InstancePages
+from clip_assets.orchestration.instance import held_keys, move_to_trash, report_versions
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.orchestration.partitions import partition_tags, version_events
+from clip_assets.orchestration.partitions import partition_tags
 from clip_assets.results.assets import PER_VIDEO
 from clip_assets.settings import LibrarySettings
 
@@ -101,15 +102,18 @@ class Decision:
     message: str
     names: LibraryNames
 
-    def to_dagster(self, before: str | None) -> dg.SensorResult:
-        """The answer of the sensor whose cursor was ``before``, which Dagster carries out in this order:
+    def report(self, instance: dg.DagsterInstance) -> None:
+        """Tell Dagster the data versions, before the answer: a run so finds the one that it was asked for.
 
-        data versions, partitions, cursor, runs. A run so finds the data version that it was asked for.
+        The answer could hold them too, but the daemon would record them one by one.
         """
-        name, videos = self.names("videos"), self.names.videos
-        versions = {**self.unfilled, **{key: video.fingerprint for key, video in self.requested.items()}}
+        requested = {key: video.fingerprint for key, video in self.requested.items()}
+        report_versions(instance, self.names, {**self.unfilled, **requested})
+
+    def to_dagster(self, before: str | None) -> dg.SensorResult:
+        """The answer of the sensor whose cursor was ``before``: partitions, then the cursor, then runs."""
+        name = self.names("videos")
         return dg.SensorResult(
-            asset_events=[event for key, version in versions.items() for event in version_events(videos, key, version)],
             dynamic_partitions_requests=[
                 *([dg.AddDynamicPartitionsRequest(name, list(self.new))] if self.new else []),
                 *([dg.DeleteDynamicPartitionsRequest(name, list(self.removed))] if self.removed else []),
@@ -127,6 +131,12 @@ class Decision:
         return digest({"cursor": before, "videos": {key: self.requested[key].fingerprint for key in batch}})
 
 
+def library_memory(instance: dg.DagsterInstance, names: LibraryNames, state: str) -> LibraryMemory:
+    """What the sensor of a library remembers; ``state`` is of its cursor."""
+    sensor = names("video_library")
+    return LibraryMemory(InstancePages(instance, sensor), state, Path(instance.storage_directory()) / sensor)
+
+
 @dataclass
 class Look:
     """Looks at what is listed, compares it with what is known, and decides.
@@ -134,12 +144,14 @@ class Look:
     Attributes:
         settings: The deployment's.
         instance: Where partitions are registered and runs held.
+        order: All partition keys, in order of registration.
         listed: The library as it is now.
         now: Seconds since 1970.
     """
 
     settings: LibrarySettings
     instance: dg.DagsterInstance
+    order: Sequence[str]
     listed: Listing
     now: float
     _names: LibraryNames = field(init=False)
@@ -152,9 +164,8 @@ class Look:
 
     def decide(self, before: Cursor) -> Decision:
         """What is to be done, ``before`` being the cursor of the last look."""
-        states = LibraryStates(Path(self.instance.storage_directory()) / self._names("video_library"))
-        state = states.load(before.state)
-        order = registered(self.instance, self._names)
+        memory = library_memory(self.instance, self._names, before.state)
+        state, order = memory.state, self.order
         known = {key: state.known.get(key) for key in order}
         changes = partition_changes(self.listed, known, held_keys(self.instance, self._names, order))
         settled, sightings = settled_videos(
@@ -177,7 +188,7 @@ class Look:
             sightings={key: sighting for key, sighting in sightings.items() if key not in looked_at},
         )
         return Decision(
-            cursor=Cursor(states.save(after, before.state), hold, reported == unfilled and not after.sightings),
+            cursor=Cursor(memory.remember(after), hold, reported == unfilled and not after.sightings),
             requested=requested,
             batches=batches,
             new=[key for key in new if key in requested],

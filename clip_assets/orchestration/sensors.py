@@ -38,12 +38,14 @@ def build_sensors(settings: LibrarySettings, jobs: Sequence[AssetJob]) -> list[d
     )
     def video_library(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            named = {key for key in registered(context.instance, names) if not has_video_extension(key)}
-            listed = settings.source.listing(named)
+            order = registered(context.instance, names)
+            listed = settings.source.listing({key for key in order if not has_video_extension(key)})
         except LibraryError as error:
             return dg.SkipReason(f"{explain(error, PLATFORM)} Nothing is removed.")
-        decision = Look(settings, context.instance, listed, time.time()).decide(Cursor.from_json(context.cursor))
+        look = Look(settings, context.instance, order, listed, time.time())
+        decision = look.decide(Cursor.from_json(context.cursor))
         context.log.info(decision.message)
+        decision.report(context.instance)
         return decision.to_dagster(context.cursor)
 
     @dg.sensor(

@@ -129,7 +129,7 @@ def test_a_folder_of_any_source_can_be_named(platform: Platform) -> None:
 
 
 def test_the_sensor_takes_videos_of_any_source(platform: Platform, files: dict[str, Path]) -> None:
-    look = Look(platform.settings, platform.instance, platform.settings.source.listing(), now=1000.0)
+    look = Look(platform.settings, platform.instance, platform.registered(), platform.settings.source.listing(), 1000.0)
     decision = look.decide(Cursor())
     assert {key: video.fingerprint for key, video in decision.requested.items()} == {
         key: fingerprint(path) for key, path in files.items()

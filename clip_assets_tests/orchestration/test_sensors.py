@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from clip_assets.core.errors import ClipAssetsError, VideoUnreadableError
 from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.folder import Folder
 from clip_assets.core.store.store import TRASH, Store
+from clip_assets.orchestration.dagster_internals import InstancePages
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import all_keys, keys_at, register
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.orchestration.library_tick import REQUESTS_PER_TICK, Cursor, Decision, Look
+from clip_assets.orchestration.library_tick import REQUESTS_PER_TICK, Cursor, Decision, Look, library_memory
 from clip_assets.orchestration.partitions import materialized_version, version_events
 from clip_assets.results.assets import PER_VIDEO
+from clip_assets_tests.core.library.test_state import file_of
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.platform import Platform, platform_of_single_frames
 
@@ -49,11 +52,11 @@ class Daemon:
         """One tick, ``seconds`` after the last; it may die after its ``observations`` or its ``partitions``."""
         self.now += seconds
         platform, instance = self.platform, self.platform.instance
-        look = Look(platform.settings, instance, platform.settings.source.listing(), self.now)
+        listed = platform.settings.source.listing()
+        look = Look(platform.settings, instance, platform.registered(), listed, self.now)
         decision = look.decide(Cursor.from_json(self.cursor))
         result = decision.to_dagster(self.cursor)
-        for event in result.asset_events:
-            instance.report_runless_asset_event(event)
+        decision.report(instance)
         if dies_after == "observations":
             return decision
         for request in result.dynamic_partitions_requests or ():
@@ -154,7 +157,7 @@ def test_a_new_or_changed_video_s_data_version_is_observed(platform: Platform) -
 def test_a_library_that_was_registered_before_videos_were_filled_is_filled_tick_by_tick(platform: Platform) -> None:
     keys = [f"{name}.mp4" for name in "abcde"]
     video = dg.AssetKey("video")
-    with patch("clip_assets.orchestration.library_tick.version_events", lambda *of: version_events(*of)[:1]):
+    with patch("clip_assets.orchestration.instance.version_events", lambda *of: version_events(*of)[:1]):
         daemon = steady(platform, *keys)
     assert platform.instance.get_materialized_partitions(video) == set()
     daemon.cursor = json.dumps({"state": Cursor.from_json(daemon.cursor).state, "hold": None})
@@ -367,6 +370,37 @@ def test_a_video_that_changed_while_what_was_known_got_lost_is_not_missed(platfo
     daemon = Daemon(platform, cursor=Cursor(state="lost").to_json())
     daemon.tick()
     assert batches(daemon.tick()) == [["a.mp4"]]
+
+
+def test_what_was_known_in_a_file_of_before_is_taken_over_and_nothing_is_asked_for_again(platform: Platform) -> None:
+    daemon = steady(platform, "a.mp4", "b.mp4")
+    memory = library_memory(platform.instance, platform.names, Cursor.from_json(daemon.cursor).state)
+    name = file_of(Path(platform.instance.storage_directory()) / "video_library", memory.state)
+    daemon.cursor = json.dumps({"state": name, "hold": None, "filled": True})
+    with patch.object(Folder, "fingerprint", side_effect=AssertionError("read")):
+        assert batches(daemon.tick()) == []
+        shutil.rmtree(Path(platform.instance.storage_directory()) / "video_library")
+        assert batches(daemon.tick()) == []
+    put(platform, "a.mp4", content="changed")
+    daemon.tick()
+    assert batches(daemon.tick()) == [["a.mp4"]]
+
+
+def test_a_look_at_a_library_that_did_not_change_writes_nothing_and_asks_for_the_partitions_once(
+    platform: Platform,
+) -> None:
+    sensor = build_definitions(platform.settings).resolve_sensor_def("video_library")
+    daemon = steady(platform, "a.mp4", "b.mp4")
+    instance = platform.instance
+    with (
+        dg.build_sensor_context(instance=instance, cursor=daemon.cursor) as context,
+        patch.object(InstancePages, "write", side_effect=AssertionError("written")),
+        patch.object(instance, "get_dynamic_partitions", wraps=instance.get_dynamic_partitions) as asked,
+    ):
+        result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    assert result.skip_reason
+    assert asked.call_count == 1
 
 
 @pytest.mark.parametrize("dies_after", ["observations", "partitions"])
