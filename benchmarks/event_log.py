@@ -50,11 +50,11 @@ def measure(folder: Path, count: int, per_run: int, pictures: str) -> Counter[st
         videos=folder / "videos", output=str(folder / "output"), model_name="demo", device_ids="cpu",
         extraction_fps=2, pictures=pictures,
     )  # fmt: skip
-    settings.videos.mkdir()
+    Path(settings.videos).mkdir()
     (folder / "home").mkdir()
     clips = demo_clips()
     for number in range(count):
-        shutil.copy(clips[number % len(clips)], settings.videos / f"clip{number:05}.mp4")
+        shutil.copy(clips[number % len(clips)], Path(settings.videos) / f"clip{number:05}.mp4")
     job = build_definitions(settings).resolve_job_def("extract_clip_features")
     with dg.DagsterInstance.local_temp(str(folder / "home")) as instance:
         keys = all_keys(settings.source)

@@ -46,10 +46,10 @@ def measure(folder: Path, count: int, rounds: int) -> dict[str, float]:
         videos=folder / "videos", output=str(folder / "output"), model_name="demo", device_ids="cpu", pictures="off",
         pred_texts=["a red circle", "a blue square"],
     )  # fmt: skip
-    settings.videos.mkdir()
-    write(settings.videos / "00000.mp4", (320, 240), 1, frames=10)
+    Path(settings.videos).mkdir()
+    write(Path(settings.videos) / "00000.mp4", (320, 240), 1, frames=10)
     for number in range(1, count):
-        (settings.videos / f"{number:05}.mp4").hardlink_to(settings.videos / "00000.mp4")
+        (Path(settings.videos) / f"{number:05}.mp4").hardlink_to(Path(settings.videos) / "00000.mp4")
     job = build_definitions(settings).resolve_job_def("extract_clip_features")
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
         keys = all_keys(settings.source)

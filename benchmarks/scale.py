@@ -55,15 +55,15 @@ def measure(folder: Path, count: int, frames: int, videos_per_run: int) -> dict[
         videos=folder / "videos", output=str(folder / "output"), model_name="demo", device_ids="cpu", pictures="off",
         pred_texts=["a red circle", "a blue square"], videos_per_run=videos_per_run,
     )  # fmt: skip
-    settings.videos.mkdir()
-    write(settings.videos / "00000.mp4", (320, 240), 1, frames=frames)
+    Path(settings.videos).mkdir()
+    write(Path(settings.videos) / "00000.mp4", (320, 240), 1, frames=frames)
     keys = [f"{number:05}.mp4" for number in range(count + 1)]
     for key in keys[1:]:
-        (settings.videos / key).hardlink_to(settings.videos / keys[0])
+        (Path(settings.videos) / key).hardlink_to(Path(settings.videos) / keys[0])
     job = build_definitions(settings).resolve_job_def("extract_clip_features")
     one, seconds, cpu_seconds = run_batches(job, folder / "platform", keys, videos_per_run)
     _, _, dagster = run_batches(empty_job(one), folder / "empty", keys, videos_per_run)
-    paths = [settings.videos / key for key in keys[1:]]
+    paths = [Path(settings.videos) / key for key in keys[1:]]
     alone, again = pipeline_cpu_seconds(paths, settings), reading_again_cpu_seconds(paths)
     stored = sum(path.stat().st_size for path in Path(settings.output).rglob("*") if path.is_file())
     return {

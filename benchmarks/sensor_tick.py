@@ -72,7 +72,7 @@ def tick(settings: Settings, instance: dg.DagsterInstance, cursor: str | None, n
 def measure(videos: int, ticks: int, folder: Path, instance: dg.DagsterInstance) -> list[dict]:
     """The first ticks of a full library; the last one of it; and an idle one."""
     settings = Settings(videos=folder / "videos", output=str(folder / "output"))
-    make_library(settings.videos, videos)
+    make_library(Path(settings.videos), videos)
     rows = []
     cursor: str | None = None
     now = 0.0

@@ -17,6 +17,7 @@ from clip_assets.core.errors import (
     VideoChangedError,
     VideoDamagedError,
     VideoMissingError,
+    VideoNotFetchedError,
     VideoTimeoutError,
     VideoUnreadableError,
 )
@@ -28,6 +29,7 @@ PLATFORM: Advice = {
     LibraryUnreadableError: "Name another: CLIP_ASSETS_VIDEOS.",
     OutsideLibraryError: "Move or link it there, or set CLIP_ASSETS_VIDEOS to a folder that contains it.",
     VideoUnreadableError: "Put a copy that can be read in its place, or take it away.",
+    VideoNotFetchedError: "Try again, or let copies be kept where there is room: CLIP_ASSETS_CACHE.",
     VideoDamagedError: "Put a whole copy of the video in its place, or keep what decodes: CLIP_ASSETS_ON_DAMAGE=keep.",
     VideoTimeoutError: "Give it more time: CLIP_ASSETS_VIDEO_TIMEOUT. If decord hangs, decode it with PyAV: "
     "CLIP_ASSETS_DECODER=pyav.",
@@ -46,6 +48,7 @@ PLATFORM: Advice = {
 EXTRACT: Advice = {
     VideoMissingError: "Name a video, or a folder with videos.",
     VideoUnreadableError: "Put a copy that can be read in its place, or leave it out.",
+    VideoNotFetchedError: "Try again, or let copies be kept where there is room: CLIP_ASSETS_CACHE.",
     VideoDamagedError: "Put a whole copy of the video in its place, or keep what decodes: on_damage=keep.",
     VideoTimeoutError: "Give it more time: video_timeout. If decord hangs, decode it with PyAV: decoder=pyav.",
     DecoderFailedError: "Put a whole copy of the video in its place, or decode it with PyAV: decoder=pyav.",

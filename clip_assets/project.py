@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ByteSize
 
 from clip_assets.core.errors import SettingsError
 from clip_assets.libraries import DECLARATION, Declaration, declared_libraries, definitions_folder, is_dagster_project
@@ -104,11 +105,15 @@ def environment_file(given: dict[str, Any]) -> str:
     parts = ["# Settings of clip_assets. Relative paths are relative to this file's folder."]
     for name, field in Settings.model_fields.items():
         value = given.get(name, field.default)
-        shown = "" if value is None else str(value)
+        shown = "" if value is None else _spelled(value)
         if any(character in shown for character in " #'\"$\\"):
             shown = "'" + shown.replace("\\", "\\\\").replace("'", "\\'") + "'"
         parts.append(f"# {field.description}\n{'' if name in given else '# '}{variable_name(name)}={shown}")
     return "\n\n".join(parts) + "\n"
+
+
+def _spelled(value: Any) -> str:
+    return value.human_readable(separator="") if isinstance(value, ByteSize) else str(value)
 
 
 def refresh_instance_settings(home: Path) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Field,
     ValidationError,
@@ -28,7 +29,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.core.library.source import VideoSource, source_at
+from clip_assets.core.library.source import VideoSource, is_url, source_at
+from clip_assets.core.library.video_cache import DEFAULT_LIMIT, VideoCache
 from clip_assets.core.pipeline.decoding import PipelineOptions
 from clip_assets.core.sampling import Sampling
 from clip_assets.core.video import DecoderName
@@ -71,8 +73,12 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     return Path(os.path.abspath(root / path.expanduser()))  # noqa: PTH100 - resolve() would follow symbolic links
 
 
+def _spelled_out(location: Any) -> Any:
+    return os.fspath(location) if isinstance(location, os.PathLike) else location
+
+
 def _absolute_unless_url(location: str, info: ValidationInfo) -> str:
-    return location if "://" in location else str(_absolute(Path(location), info))
+    return location if is_url(location) else str(_absolute(Path(location), info))
 
 
 def _near(name: str, known: Iterable[str]) -> str:
@@ -90,6 +96,9 @@ def _known_model(name: str) -> str:
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Location = Annotated[str, BeforeValidator(_spelled_out), AfterValidator(_absolute_unless_url)]
+"""A folder, or an fsspec URL."""
+
 DeviceIds = Literal["auto", "cpu"] | list[Annotated[int, Field(ge=0)] | Literal["cpu"]]
 # As Dagster allows them.
 Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$")]
@@ -113,8 +122,18 @@ class LibrarySettings(BaseModel):
         pattern=r"^([A-Za-z0-9_]+(/[A-Za-z0-9_]+)*)?$",
         description="What the asset keys begin with, as in films or media/films; unset: the library's name.",
     )
-    videos: AbsolutePath = Field(default=Path("videos"), description="The library: the folder that holds the videos.")
-    output: Annotated[str, AfterValidator(_absolute_unless_url)] = Field(
+    videos: Location = Field(
+        default="videos",
+        description="The library: the folder of the videos, or any fsspec URL such as s3://bucket/films.",
+    )
+    cache: AbsolutePath | None = Field(
+        default=None, description="Folder for copies of videos that lie at a URL; unset: ~/.cache/clip_assets/videos."
+    )
+    cache_size: ByteSize = Field(
+        default=ByteSize(DEFAULT_LIMIT),
+        description="What such copies may take, as 20GiB; those unused for the longest time go first.",
+    )
+    output: Location = Field(
         default="output", description="Where results are stored: a folder, or any fsspec URL such as s3://bucket/clip."
     )
     format: Literal["numpy", "pickle"] = Field(
@@ -240,7 +259,12 @@ class LibrarySettings(BaseModel):
     @property
     def source(self) -> VideoSource:
         """The videos."""
-        return source_at(self.videos)
+        return source_at(self.videos, self.video_cache)
+
+    @property
+    def video_cache(self) -> VideoCache:
+        """Where copies of videos are kept that lie at a URL."""
+        return VideoCache.at(self.cache, self.cache_size)
 
     @property
     def sampling(self) -> Sampling:

@@ -86,7 +86,7 @@ def test_relative_paths_are_the_project_s_wherever_a_command_is_called(
     plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(plain / "defs/deep")
-    assert load_settings("films").videos == plain / "films"
+    assert load_settings("films").videos == str(plain / "films")
 
 
 def test_the_environment_s_library_comes_first_in_a_project_of_ours(plain: Path) -> None:

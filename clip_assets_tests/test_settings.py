@@ -23,7 +23,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_defaults_are_those_of_the_documentation(tmp_path: Path) -> None:
     settings = Settings.from_environment()
-    assert settings.videos == tmp_path / "videos"
+    assert settings.videos == str(tmp_path / "videos")
     assert settings.output == str(tmp_path / "output")
     assert (settings.model_name, settings.device_ids, settings.precision) == ("ViT-B/32", "auto", "auto")
     assert (settings.batch_size, settings.format, settings.decoder) == ("auto", "numpy", "pyav")

@@ -20,8 +20,9 @@ from clip_assets.browse.guard import LOOPBACK, Guard
 from clip_assets.browse.holdings import Holdings, StatesProvider
 from clip_assets.browse.pages import Pages, Shelf, static_folder
 from clip_assets.browse.pictures import Pictures
-from clip_assets.browse.playing import Playing, media_type
+from clip_assets.browse.playing import Playing
 from clip_assets.browse.question import Question
+from clip_assets.browse.ranges import ranged
 from clip_assets.browse.readiness import Readiness
 from clip_assets.browse.uploads import Uploads
 from clip_assets.core.errors import ClipAssetsError, PartitionKeyError, QueryError, ResultMissingError, VideoError
@@ -168,9 +169,11 @@ class Media:
         return _picture(found.data, "image/png" if name.endswith(".png") else "image/jpeg", is_final=False)
 
     def original(self, request: Request) -> Response:
-        """A video's own file, whole or in ranges."""
-        path = self._playing.original(request.path_params["key"])
-        return FileResponse(path, media_type=media_type(path))
+        """A video as it is, whole or in ranges."""
+        original = self._playing.original(request.path_params["key"])
+        if original.file is None:
+            return ranged(original, request.headers.get("range", ""))
+        return FileResponse(original.file, media_type=original.media_type)
 
     async def stretch(self, request: Request) -> Response:
         """The stretch of a video that begins at ``from``, encoded anew."""

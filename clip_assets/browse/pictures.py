@@ -97,7 +97,8 @@ class Pictures:
         name = f"decoded {manifest.created} {key} {best}"
         known = self._cache.get(name)
         if known is None:
-            made = thumbnails(_probed(self._videos.path(key)), np.array([best]), side=SIDE)
+            with self._videos.local(key) as path:
+                made = thumbnails(_probed(path), np.array([best]), side=SIDE)
             if best not in made:
                 raise VideoUnreadableError(f"Frame {best} of {key} doesn't decode.")
             known = _jpeg(made[best])

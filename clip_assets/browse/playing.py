@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from clip_assets.browse.holdings import FEATURES
 from clip_assets.core.digests import digest
-from clip_assets.core.errors import ResultMissingError, VideoUnreadableError
-from clip_assets.core.library.regular_files import why_no_file
+from clip_assets.core.errors import ResultMissingError
+from clip_assets.core.library.regular_files import check_is_file
 from clip_assets.core.video.clips import cut
 
 if TYPE_CHECKING:
     from clip_assets.core.library.source import VideoSource
+    from clip_assets.core.records import SourceStat
     from clip_assets.core.store import Store
 
 STRETCH_SECONDS = 30.0
@@ -32,9 +34,40 @@ _MEDIA_TYPES = {
 }
 
 
-def media_type(path: Path) -> str:
-    """What the browser is told a video's file is."""
-    return _MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
+@dataclass(frozen=True)
+class Original:
+    """A video as it is.
+
+    Attributes:
+        videos: Where it is.
+        key: Its partition key.
+        stat: What was told of it.
+    """
+
+    videos: VideoSource
+    key: str
+    stat: SourceStat
+
+    @property
+    def media_type(self) -> str:
+        """What the browser is told it is."""
+        return _MEDIA_TYPES.get(PurePosixPath(self.key).suffix.lower(), "application/octet-stream")
+
+    @property
+    def file(self) -> Path | None:
+        """Its file, where it is one of this machine."""
+        if not self.videos.is_local:
+            return None
+        with self.videos.local(self.key) as path:
+            return path
+
+    def read(self, start: int, end: int) -> bytes:
+        """Its bytes from ``start`` to before ``end``.
+
+        Raises:
+            VideoError: It can't be read.
+        """
+        return self.videos.read(self.key, start, end)
 
 
 class Playing:
@@ -46,20 +79,20 @@ class Playing:
         self._folder = tempfile.TemporaryDirectory(prefix="clip-assets-browse-")
         self._encoding = threading.Lock()
 
-    def original(self, key: str) -> Path:
-        """The video's own file.
+    def original(self, key: str) -> Original:
+        """The video itself.
 
         Raises:
             ResultMissingError: No features are stored.
             PartitionKeyError: The key can't be one.
-            VideoUnreadableError: The file is gone, or is none.
+            VideoError: The video is gone, or can't be read.
         """
         if self._store.manifest(FEATURES, key) is None:
             raise ResultMissingError(f"No features are stored for {key!r}.")
-        path = self._videos.path(key)
-        if reason := why_no_file(path):
-            raise VideoUnreadableError(f"{key} can't be played: {reason}.")
-        return path
+        original = Original(self._videos, key, self._videos.stat(key))
+        if original.file:
+            check_is_file(original.file)
+        return original
 
     def stretch(self, key: str, from_ms: float) -> Path:
         """An MP4 file of what is on screen from a time on, upright, in the colours of an SDR screen, without sound.
@@ -68,14 +101,14 @@ class Playing:
             VideoError: The video can't be read, or shows nothing then.
             And as `original`.
         """
-        path = self.original(key)
-        stat = path.stat()
-        name = digest({"key": key, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "from_ms": from_ms})
+        stat = self.original(key).stat
+        name = digest({"key": key, **asdict(stat), "from_ms": from_ms})
         target = Path(self._folder.name) / f"{name}.mp4"
         with self._encoding:
             if not target.exists():
                 unfinished = target.with_suffix(".part")
-                cut(path, from_ms, from_ms + 1000 * STRETCH_SECONDS, unfinished, side=_SIDE)
+                with self._videos.local(key, stat) as path:
+                    cut(path, from_ms, from_ms + 1000 * STRETCH_SECONDS, unfinished, side=_SIDE)
                 unfinished.replace(target)
                 self._forget()
             target.touch()

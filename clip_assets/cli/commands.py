@@ -83,9 +83,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     dev.set_defaults(run=_dev)
 
     add = commands.add_parser("add", help="register videos of the library as partitions")
-    add.add_argument(
-        "paths", nargs="+", type=_absolute, metavar="PATH", help="a video, or a folder: all videos below it"
-    )
+    add.add_argument("paths", nargs="+", type=_place, metavar="PATH", help="a video, or a folder: all videos below it")
     add.set_defaults(run=_add)
 
     run = commands.add_parser("run", help="compute what the library lacks: what is missing, stale, or was mended")
@@ -149,6 +147,11 @@ def _extract(arguments: argparse.Namespace) -> int:
 def _absolute(path: str) -> Path:
     """A path as the user means it, wherever the command goes afterwards."""
     return Path(path).absolute()
+
+
+def _place(text: str) -> str | Path:
+    """A path as the user means it, or a URL."""
+    return text if "://" in text else _absolute(text)
 
 
 def _say(line: str) -> None:

@@ -34,11 +34,12 @@ def run_demo() -> Iterator[str]:
     refresh_instance_settings(instance_folder())
     load_dotenv(demo_environment(), override=True)
     settings = Settings.from_environment(settle_seconds=0)  # the clips are whole
-    settings.videos.mkdir(parents=True, exist_ok=True)
-    keys = [Path(shutil.copy(clip, settings.videos)).name for clip in demo_clips()]
+    videos = Path(settings.videos)
+    videos.mkdir(parents=True, exist_ok=True)
+    keys = [Path(shutil.copy(clip, videos)).name for clip in demo_clips()]
     with open_instance() as instance:
         register(instance, LibraryNames.of(settings), settings.source, keys)
-        plan = make_plan(instance, settings, Asked([Named(key, settings.videos / key) for key in keys]))
+        plan = make_plan(instance, settings, Asked([Named(key, videos / key) for key in keys]))
         Execution(instance, settings, Failures()).execute(plan.tasks)
     store = Store(settings.output)
     for key in keys:

@@ -150,7 +150,8 @@ def write_projects(found: Moments, videos: VideoSource, folder: Path) -> list[Pa
         segments = [
             {"start": one.from_ms / 1000, "end": one.to_ms / 1000, "name": f"{one.score:.3f}"} for one in moments
         ]
-        media = Path(os.path.relpath(videos.where(key), path.parent)).as_posix()
+        where = videos.where(key)
+        media = Path(os.path.relpath(where, path.parent)).as_posix() if videos.is_local else where
         project = {"version": 1, "mediaFileName": media, "cutSegments": segments}
         path.write_text(json.dumps(project, indent=1), encoding="utf-8")
         written.append(path)
@@ -168,7 +169,8 @@ def write_clip(moment: Moment, rank: int, videos: VideoSource, folder: Path) -> 
     folder.mkdir(parents=True, exist_ok=True)
     name = escape_key(moment.key).replace("/", "_").encode()[-_LONGEST_NAME:].decode(errors="ignore")
     path = folder / f"{rank:02d}_{name}_{moment.from_ms / 1000:.2f}-{moment.to_ms / 1000:.2f}.mp4"
-    cut(videos.path(moment.key), moment.from_ms, moment.to_ms, path)
+    with videos.local(moment.key) as video:
+        cut(video, moment.from_ms, moment.to_ms, path)
     return path
 
 

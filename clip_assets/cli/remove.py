@@ -98,7 +98,7 @@ def forgotten(settings: LibrarySettings, removed: Sequence[str], results: str) -
         yield "Nothing to remove."
         return
     yield f"Results are {'kept in' if results == 'keep' else 'in trash/ below'} {settings.output}."
-    if present := sum(settings.source.signature(key) is not None for key in removed):
+    if present := sum(seen is not None for seen in settings.source.signatures(removed).values()):
         yield (
             f"{present} of them {'is' if present == 1 else 'are'} still in the library: a watched folder, "
             "clip-assets add and clip-assets run take them again. Move the files away to be rid of them."

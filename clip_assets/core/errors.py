@@ -40,6 +40,10 @@ class VideoMissingError(VideoUnreadableError):
     """There is nothing where the video should be."""
 
 
+class VideoNotFetchedError(VideoError):
+    """The video lies elsewhere, and can't be read from there or brought to this machine, which says nothing of it."""
+
+
 class VideoDamagedError(VideoError):
     """The video ends early or holds corrupt packets: fewer frames decode than the container promises."""
 

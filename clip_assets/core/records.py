@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceStat:
-    """A video's file as it was when its fingerprint was taken: while both stay, nobody need read it again.
+    """A video's file as it was when its fingerprint was taken: while all of it stays, nobody need read it again.
 
     Attributes:
         size: Bytes.
-        mtime_ns: Time of the last modification, nanoseconds since 1970.
+        mtime_ns: Time of the last modification, nanoseconds since 1970; 0 where ``etag`` is told.
+        etag: What an object store calls this content (an ETag, a generation), if it does.
     """
 
     size: int
     mtime_ns: int
+    etag: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from clip_assets.advice import EXTRACT, explain
 from clip_assets.core.errors import ClipAssetsError
+from clip_assets.core.library.source import is_url
 from clip_assets.core.model.bf16_advice import Bf16Advice
 from clip_assets.core.pipeline.decoding import VideoJob
 from clip_assets.core.pipeline.features import Extracted, ExtractionFailed, extract_features
@@ -108,7 +110,7 @@ class Extraction:
             if self._options.verbose:
                 note("".join(traceback.format_exception(error)).rstrip())
             reason = " ".join(explain(error, EXTRACT).split()) or type(error).__name__
-            path = str(Path(name))  # which errors begin with
+            path = name if is_url(name) else str(Path(name))  # which errors begin with
             note(f"failed: {name}: {reason.removeprefix(f'{path}: ').removeprefix(f'{path} ')}")
 
     def _load_models(self) -> list[ClipModel]:
@@ -132,11 +134,16 @@ class Extraction:
         return Predictions(model, texts or default_texts(model.name), self._options.pred_format, best)
 
     def _jobs(self) -> Iterator[VideoJob]:
-        return (VideoJob(str(video.number), partial(self._sampled, video)) for video in self._plan.to_extract)
+        following = dict(pairwise(self._plan.to_extract))
+        return (
+            VideoJob(str(video.number), partial(self._sampled, video), partial(_held, video, following.get(video)))
+            for video in self._plan.to_extract
+        )
 
     def _sampled(self, video: Video) -> tuple[VideoProbe, FrameIndices]:
         """The video, and the frames of it that are asked for; called by the pipeline's threads."""
-        source = probe(video.path, timeout_seconds=self._settings.video_timeout)
+        with video.local() as path:
+            source = probe(path, timeout_seconds=self._settings.video_timeout)
         frames = sample(source, self._settings.sampling)
         self._contents[video] = frame_content(frames_sha256(frames), source.treatment)
         return source, frames
@@ -196,3 +203,12 @@ class Extraction:
             with interrupts_deferred():
                 write_result(target.files, arrays, {**target.parameters, **self._contents[video]}, summary)
         return arrays
+
+
+@contextmanager
+def _held(video: Video, following: Video | None) -> Iterator[None]:
+    """Keep a video where it can be read, while the one that comes next is fetched."""
+    with video.local():
+        if following is not None:
+            following.expect()
+        yield

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clip_assets.core.errors import ClipAssetsError, LibraryError, SettingsError, VideoUnreadableError
-from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.regular_files import check_is_file
 from clip_assets.core.model.devices import resolve_devices, resolve_precision
 from clip_assets.core.sampling import SAMPLING_VERSION, sample
@@ -93,7 +92,8 @@ def _is_current(found: Standing, files: ResultFiles, video: Video, settings: Set
     """
     if found.sampling_version == SAMPLING_VERSION:
         return True
-    source = probe(video.path, timeout_seconds=settings.video_timeout)
+    with video.local() as path:
+        source = probe(path, timeout_seconds=settings.video_timeout)
     if source.treatment or found.damage:
         return False
     frames, arrays = sample(source, settings.sampling), read_arrays(files)
@@ -110,11 +110,12 @@ def make_plan(request: Request) -> Plan:
         ModelError: There is no such model.
     """
     options, settings = request.options, request.settings
-    inputs = collect_inputs(request.paths, options.file_with_video_paths)
+    inputs = collect_inputs(request.paths, options.file_with_video_paths, settings.video_cache)
     failed: dict[str, Exception] = {name: LibraryError(reason) for name, reason in inputs.unlisted}
     for video in inputs.videos:
         try:
-            check_is_file(video.path)
+            if video.source is None:
+                check_is_file(video.path)
         except VideoUnreadableError as error:
             failed[video.name] = error
     is_saved = options.on_extraction != "print"
@@ -132,7 +133,7 @@ def make_plan(request: Request) -> Plan:
             continue
         try:
             check_names(place)
-            parameters = feature_parameters(frame_parameters(fingerprint(video.path), settings.sampling), encoding)
+            parameters = feature_parameters(frame_parameters(video.fingerprint(), settings.sampling), encoding)
             found = None if options.force else standing(place, parameters)
             is_stored = found is not None and found.state == "equal" and _is_current(found, place, video, settings)
         except (ClipAssetsError, OSError) as error:

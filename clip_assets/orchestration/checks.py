@@ -128,9 +128,10 @@ def _frozen(key: str, features: ClipFeatures, library: VideoLibrary, source: str
         return
     first, last = stretch
     pictures, video = [], library.probe(key)
-    for index in (first, (first + last) // 2, last):  # each by a decoder of its own
-        with decode(video, np.array([index]), on_damage="keep", timeout_seconds=library.video_timeout) as stream:
-            pictures += [frame.rgb.astype(np.int16) for frame in stream]
+    with library.held(key):
+        for index in (first, (first + last) // 2, last):  # each by a decoder of its own
+            with decode(video, np.array([index]), on_damage="keep", timeout_seconds=library.video_timeout) as stream:
+                pictures += [frame.rgb.astype(np.int16) for frame in stream]
     difference = max((float(np.abs(picture - pictures[0]).mean()) for picture in pictures), default=0.0)
     yield Finding(
         f"difference of the pictures of frames {first} to {last}, which share a feature",

@@ -66,7 +66,12 @@ def _resources(settings: LibrarySettings) -> dict[str, Any]:
             checkpoint=str(settings.custom_checkpoint) if settings.custom_checkpoint else None,
             weights=str(settings.weights),
         ),
-        "library": VideoLibrary(root=str(settings.videos), video_timeout=settings.video_timeout),
+        "library": VideoLibrary(
+            root=settings.videos,
+            cache=str(settings.cache) if settings.cache else None,
+            cache_bytes=settings.cache_size,
+            video_timeout=settings.video_timeout,
+        ),
         "io_manager": IO_MANAGERS[settings.format](
             base_path=settings.output,
             browse_url=settings.browse_url,

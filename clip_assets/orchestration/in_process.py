@@ -11,7 +11,7 @@ import dagster as dg
 from filelock import FileLock
 
 from clip_assets.advice import PLATFORM, explain
-from clip_assets.core.errors import ClipAssetsError, VideoUnreadableError
+from clip_assets.core.errors import ClipAssetsError, VideoError
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failures import is_every_video_s_fault, reason
 from clip_assets.orchestration.instance import held_keys, report_versions
@@ -190,7 +190,7 @@ class Execution(Follower):
         """Tell Dagster of videos that changed, so that it knows what their results are made from."""
         changed = {}
         for key in keys:
-            with suppress(VideoUnreadableError):  # which the run will say
+            with suppress(VideoError):  # which the run will say
                 version = self.settings.source.fingerprint(key)
                 if materialized_version(self.instance, self._names.videos, key) != version:
                     changed[key] = version

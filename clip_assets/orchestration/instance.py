@@ -9,10 +9,10 @@ from pathlib import Path
 import dagster as dg
 from filelock import FileLock
 
-from clip_assets.core.errors import LibraryError, VideoUnreadableError
+from clip_assets.core.errors import LibraryError, VideoError
 from clip_assets.core.library.listing import VIDEO_EXTENSIONS, has_video_extension, others_in_words
 from clip_assets.core.library.regular_files import why_no_file
-from clip_assets.core.library.source import VideoSource, source_at
+from clip_assets.core.library.source import VideoSource, is_url, source_at
 from clip_assets.core.store import Store
 from clip_assets.core.video import check_is_video
 from clip_assets.orchestration.dagster_internals import free_pools, limit_pool, quiet_instance, report_together
@@ -140,7 +140,7 @@ def register(instance: dg.DagsterInstance, names: LibraryNames, source: VideoSou
         versions = {}
         for key in several:
             if key not in known:
-                with suppress(VideoUnreadableError):  # which its run will say
+                with suppress(VideoError):  # which its run will say
                     versions[key] = source.fingerprint(key)
         report_versions(instance, names, versions)
         instance.add_dynamic_partitions(names("videos"), several)
@@ -200,16 +200,19 @@ def all_keys(source: VideoSource) -> list[str]:
     return [video.key for video in listing.videos]
 
 
-def keys_at(source: VideoSource, path: Path) -> list[str]:
-    """The partition keys of the videos at a path that a person wrote: a video, or a folder with videos in and below it.
+def keys_at(source: VideoSource, place: str | Path) -> list[str]:
+    """The partition keys of the videos that a person named: a video, or a folder with videos in and below it.
 
     A file that is named with an ending that isn't listed is a video if its content is.
 
     Raises:
         LibraryError: The path is missing, no file, or a folder without videos.
         VideoError: A file whose ending isn't listed is no video by its content.
-        PartitionKeyError: The path isn't in the library, or can't be a key.
+        PartitionKeyError: The path or URL isn't in the library, or can't be a key.
     """
+    if isinstance(place, str) and is_url(place):
+        return _keys_at_url(source, place.rstrip("/"))
+    path = Path(place)
     if path.is_dir():
         return [source.key_for(path / key) for key in all_keys(source_at(path.absolute()))]
     if reason := why_no_file(path):
@@ -217,6 +220,19 @@ def keys_at(source: VideoSource, path: Path) -> list[str]:
     if not has_video_extension(path.name):
         check_is_video(path)
     return [source.key_for(path)]
+
+
+def _keys_at_url(source: VideoSource, url: str) -> list[str]:
+    if url == source.where():
+        return all_keys(source)
+    key = source.key_for(url)
+    if source.is_gone(key):
+        folder = source_at(url)
+        return [source.key_for(folder.where(below)) for below in all_keys(folder)]
+    if not has_video_extension(key):
+        with source.local(key) as path:
+            check_is_video(path)
+    return [key]
 
 
 def _extensions() -> str:

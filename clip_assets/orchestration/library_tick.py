@@ -16,7 +16,7 @@ from pathlib import Path
 import dagster as dg
 
 from clip_assets.core.digests import digest
-from clip_assets.core.errors import StoreError, VideoUnreadableError
+from clip_assets.core.errors import StoreError, VideoError
 from clip_assets.core.library.changes import (
     AGREEING_TICKS,
     Hold,
@@ -218,8 +218,9 @@ class Look:
             if len(wanted) == limit or time.monotonic() > self._end:
                 break
             try:
-                read = KnownVideo(video.size, video.mtime_ns, self.settings.source.fingerprint(video.key))
-            except VideoUnreadableError as error:
+                fingerprint = self.settings.source.fingerprint(video.key)
+                read = KnownVideo(video.size, video.mtime_ns, fingerprint, video.etag)
+            except VideoError as error:
                 self._unread += 1
                 self._notes.append(f"waiting: {error}")
                 continue

@@ -1,6 +1,6 @@
 """What the assets work with: where to compute, which CLIP, and the library of videos."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +9,9 @@ import dagster as dg
 import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr
 
+from clip_assets.core.library.signatures import Signature
 from clip_assets.core.library.source import VideoSource, source_at
+from clip_assets.core.library.video_cache import DEFAULT_LIMIT, VideoCache
 from clip_assets.core.model.clip_model import ClipModel, Precision
 from clip_assets.core.model.device_locks import held_alone
 from clip_assets.core.model.devices import resolve_devices, resolve_precision
@@ -115,7 +117,9 @@ class ClipModelResource(dg.ConfigurableResource):
 class VideoLibrary(dg.ConfigurableResource):
     """The videos, as a run reads them."""
 
-    root: str = Field(description="The folder.")
+    root: str = Field(description="The folder, or a URL.")
+    cache: str | None = Field(default=None, description="Folder for copies of videos that lie elsewhere.")
+    cache_bytes: int = Field(default=DEFAULT_LIMIT, description="Bytes of copies that are kept at most.")
     video_timeout: float = Field(
         default=DEFAULT_TIMEOUT_SECONDS, gt=0, description="Seconds without a frame after which reading is given up."
     )
@@ -125,7 +129,7 @@ class VideoLibrary(dg.ConfigurableResource):
     def model_post_init(self, context: Any, /) -> None:
         """Begin without readings."""
         super().model_post_init(context)
-        self._source = source_at(self.root)
+        self._source = source_at(self.root, VideoCache.at(self.cache, self.cache_bytes))
         self._readings = Readings(self._source)
 
     def where(self, key: str) -> str:
@@ -144,9 +148,13 @@ class VideoLibrary(dg.ConfigurableResource):
         """The video's file as it was when its fingerprint was taken, see `Readings.source_stat`."""
         return self._readings.source_stat(key)
 
-    def signatures(self, keys: Iterable[str]) -> dict[str, tuple[int, int, int] | None]:
-        """By partition key what another file would alter, see `VideoSource.signature`."""
-        return {key: self._source.signature(key) for key in keys}
+    def signatures(self, keys: Collection[str]) -> dict[str, Signature | None]:
+        """By partition key what another file would alter, see `Readings.signatures`."""
+        return self._readings.signatures(keys)
+
+    def held(self, key: str, following: str | None = None) -> AbstractContextManager[None]:
+        """Keep what `probe` gave of a video readable for as long as the context lasts, see `Readings.held`."""
+        return self._readings.held(key, following)
 
     def probe(self, key: str) -> VideoProbe:
         """What the video's container says, see `core.video.probing`; read once while the file stays as it is.

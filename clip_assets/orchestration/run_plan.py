@@ -9,7 +9,8 @@ import dagster as dg
 
 from clip_assets.core.errors import LibraryError
 from clip_assets.core.library.named import Named, registered_keys
-from clip_assets.core.library.source import VideoSource
+from clip_assets.core.library.signatures import written_at_ns
+from clip_assets.core.library.source import VideoSource, is_url
 from clip_assets.orchestration.instance import all_keys, failures, keys_at, registered
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.results.states import State, VideoStatus, video_states
@@ -105,10 +106,10 @@ def is_being_written(source: VideoSource, key: str, seconds: float) -> bool:
     A copy that keeps the time of modification can't deceive: when that was set counts too. The sensor, which looks time
     and again, goes by `core.library.changes.settled_videos`.
     """
-    signature = source.signature(key)
+    signature = source.signatures([key])[key]
     if signature is None:
         return False  # which its run will say
-    return 0 <= time.time() - max(signature[1:]) / 1e9 < seconds
+    return 0 <= time.time() - written_at_ns(signature) / 1e9 < seconds
 
 
 def _asked_keys(source: VideoSource, asked: Asked, order: Sequence[str]) -> tuple[list[str], set[str]]:
@@ -131,8 +132,10 @@ def _keys(source: VideoSource, named: Named, order: Sequence[str]) -> list[str]:
     """
     if named.text in order:
         return [named.text]
+    if is_url(named.text):
+        return keys_at(source, named.text)
     for path in (named.path, Path(source.where(named.text))):
-        if path.exists():
+        if source.is_local and path.exists():
             return keys_at(source, path)
     there = [video.key for video in source.listing().videos]
     keys = registered_keys(source, named, list(dict.fromkeys([*there, *order])))

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.core.digests import digest
+from clip_assets.core.library.signatures import Signature
 from clip_assets.core.picture import Picture
 from clip_assets.core.records import Record, SourceStat
 from clip_assets.orchestration.failures import every_video_s_fault
@@ -71,7 +72,7 @@ class Work:
     force: bool = False
     frames: Callable[[Sequence[str]], int] = lambda keys: 0
     exclusively: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(False)
-    signatures: Mapping[str, tuple[int, int, int] | None] = field(default_factory=dict)
+    signatures: Mapping[str, Signature | None] = field(default_factory=dict)
 
     def outcomes(self, keys: Sequence[str], write: Callable[[str], object]) -> Generator[Computed | Failed]:
         """What `compute` yields for these partitions; where there are none, it isn't begun: it may load a model.

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-Signature = tuple[int, int, int] | None
-"""Of a video's file, see `VideoSource.signature`."""
+from clip_assets.core.library.signatures import Signature
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Attempt:
 
     asset: str
     settings: str
-    signatures: Mapping[str, Signature]
+    signatures: Mapping[str, Signature | None]
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Failure:
     reason: str
     attempt: Attempt | None = None
 
-    def would_repeat(self, settings: Mapping[str, str], signature: Signature) -> bool:
+    def would_repeat(self, settings: Mapping[str, str], signature: Signature | None) -> bool:
         """Whether the video would fail again for all that is known.
 
         Args:

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from clip_assets.core.errors import ClipAssetsError, PartitionKeyError
 from clip_assets.core.library.keys import validate_key
+from clip_assets.core.library.signatures import Signature, stat_of
 from clip_assets.core.library.source import VideoSource
 from clip_assets.core.model.devices import expected_precision
-from clip_assets.core.records import SourceStat
 from clip_assets.core.store import Store
 from clip_assets.core.store.manifest import Manifest
 from clip_assets.models import family_of
 from clip_assets.results.assets import PER_VIDEO, Wish, wanted_parameters
-from clip_assets.results.failure import Failure, Signature
+from clip_assets.results.failure import Failure
 from clip_assets.results.parameters import (
     FROM_FRAMES,
     Parameters,
@@ -126,9 +126,10 @@ def video_states(settings: LibrarySettings, keys: Sequence[str], failures: Failu
     encoding = encoding_parameters(model_parameters(settings, precision), settings.pipeline_options)
     texts = wanted_texts(settings)
     attempts = attempt_digests(settings)
+    signatures = source.signatures(keys)
     for key in keys:
         manifests = {asset: store.manifest(asset, key) for asset in PER_VIDEO}
-        signature = source.signature(key)
+        signature = signatures[key]
         if signature is None and _is_gone(source, key):
             yield VideoStatus(key, {asset: AssetState("gone", "", found) for asset, found in manifests.items()})
             continue
@@ -165,12 +166,12 @@ def _is_gone(source: VideoSource, key: str) -> bool:
     return source.is_gone(key)
 
 
-def _content(source: VideoSource, key: str, signature: Signature, stored: Sequence[Manifest]) -> str | Unknown:
+def _content(source: VideoSource, key: str, signature: Signature | None, stored: Sequence[Manifest]) -> str | Unknown:
     """The fingerprint of the video, if anything is stored to compare: as it was noted of this file, else read."""
     if not stored:
         return Unknown("nothing is stored")
     if signature is not None:
-        seen = SourceStat(*signature[:2])
+        seen = stat_of(signature)
         noted = {str(manifest.parameters.get("source")) for manifest in stored if manifest.source_stat == seen}
         if len(noted) == 1:
             return noted.pop()

@@ -37,7 +37,7 @@ class Platform:
 
     @property
     def videos(self) -> Path:
-        return self.settings.videos
+        return Path(self.settings.videos)
 
     @property
     def store(self) -> Store:
@@ -103,6 +103,7 @@ def platform_of_single_frames(folder: Path, keys: Sequence[str]) -> Iterator[Pla
     with dg.DagsterInstance.ephemeral() as instance:
         made = make_platform(folder, instance)
         for key in keys:
+            (made.videos / key).parent.mkdir(parents=True, exist_ok=True)
             corpus.single_frame(made.videos / key)
         made.add(*keys)
         yield made

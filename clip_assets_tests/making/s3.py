@@ -21,10 +21,12 @@ class S3:
     Attributes:
         endpoint: Its address.
         requests: What was asked for, by method; a listing counts as ``LIST``.
+        sent: Bytes of objects that were sent, by the first folder of their key.
     """
 
     endpoint: str
     requests: Counter[str] = field(default_factory=Counter)
+    sent: Counter[str] = field(default_factory=Counter)
 
     @contextmanager
     def counted(self) -> Iterator[Counter[str]]:
@@ -45,8 +47,11 @@ def s3_server() -> Iterator[S3]:
 
     def counting(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
-        s3.requests["LIST" if method == "GET" and "list-type" in query else method] += 1
-        answer: Iterable[bytes] = served(environ, start_response)
+        kind = "LIST" if method == "GET" and "list-type" in query else method
+        s3.requests[kind] += 1
+        answer: list[bytes] = list(served(environ, start_response))
+        if kind == "GET":
+            s3.sent[environ["PATH_INFO"].removeprefix(f"/{BUCKET}/").partition("/")[0]] += sum(map(len, answer))
         return answer
 
     server = make_server("127.0.0.1", 0, counting, threaded=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import dagster as dg
 import pytest
@@ -14,7 +16,9 @@ from clip_assets.core.errors import OutsideLibraryError, VideoMissingError
 from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.listing import Listing, VideoFile
 from clip_assets.core.library.named import Named
+from clip_assets.core.library.signatures import Signature, signature_of
 from clip_assets.core.library.source import VideoSource
+from clip_assets.core.library.video_cache import VideoCache
 from clip_assets.core.records import SourceStat
 from clip_assets.orchestration import resources
 from clip_assets.orchestration.in_process import Execution, Listener
@@ -32,6 +36,7 @@ class Shelf:
     """Files by names that have nothing to do with where they lie; a source of the least that is allowed."""
 
     files: Mapping[str, Path]
+    is_local: ClassVar[bool] = True
 
     def where(self, key: str = "") -> str:
         return f"shelf://{key}"
@@ -43,26 +48,33 @@ class Shelf:
     def check_listable(self) -> None:
         pass
 
-    def key_for(self, path: Path) -> str:
+    def key_for(self, path: str | Path) -> str:
         raise OutsideLibraryError(f"{path} is not on the shelf.")
 
-    def path(self, key: str) -> Path:
+    @contextmanager
+    def local(self, key: str, seen: SourceStat | None = None) -> Iterator[Path]:
         if key not in self.files:
             raise VideoMissingError(f"{key} is not on the shelf.")
-        return self.files[key]
+        yield self.files[key]
 
-    def fingerprint(self, key: str) -> str:
-        return fingerprint(self.path(key))
+    def expect(self, key: str, seen: SourceStat | None = None) -> None:
+        pass
+
+    def fingerprint(self, key: str, seen: SourceStat | None = None, *, will_be_read: bool = False) -> str:
+        with self.local(key) as path:
+            return fingerprint(path)
 
     def stat(self, key: str) -> SourceStat:
-        stat = self.path(key).stat()
+        with self.local(key) as path:
+            stat = path.stat()
         return SourceStat(stat.st_size, stat.st_mtime_ns)
 
-    def signature(self, key: str) -> tuple[int, int, int] | None:
-        if key not in self.files:
-            return None
-        stat = self.stat(key)
-        return stat.size, stat.mtime_ns, stat.mtime_ns
+    def signatures(self, keys: Collection[str]) -> dict[str, Signature | None]:
+        return {key: signature_of(self.stat(key)) if key in self.files else None for key in keys}
+
+    def read(self, key: str, start: int, end: int) -> bytes:
+        with self.local(key) as path:
+            return path.read_bytes()[start:end]
 
     def is_gone(self, key: str) -> bool:
         return key not in self.files
@@ -94,7 +106,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 def platform(tmp_path: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """A platform whose videos lie on the shelf, as if the setting had named one."""
 
-    def shelf(location: str | Path) -> VideoSource:
+    def shelf(location: str | Path, cache: VideoCache) -> VideoSource:
         return Shelf(files)
 
     for module in (settings, resources):

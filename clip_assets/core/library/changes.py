@@ -23,11 +23,13 @@ class KnownVideo:
         size: Bytes.
         mtime_ns: Time of the last modification, nanoseconds since 1970.
         fingerprint: See `core.library.fingerprints`.
+        etag: See `core.library.listing.VideoFile`.
     """
 
     size: int
     mtime_ns: int
     fingerprint: str
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,13 @@ class Sighting:
         size: Bytes.
         mtime_ns: Time of the last modification, nanoseconds since 1970.
         since: When it was first seen with that size and time, seconds since 1970.
+        etag: See `core.library.listing.VideoFile`.
     """
 
     size: int
     mtime_ns: int
     since: float
+    etag: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Changes:
 
     Attributes:
         new: Videos of which nothing is known.
-        changed: Videos whose size or time of modification is another.
+        changed: Videos whose size, time of modification or ETag is another.
         removed: Keys of videos that are gone.
         busy: Keys of videos that are changed or gone, but that a run holds: to be looked at again later.
     """
@@ -116,9 +120,9 @@ def settled_videos(
     seen: dict[str, Sighting] = {}
     for video in videos:
         before = sightings.get(video.key)
-        unchanged = before is not None and (before.size, before.mtime_ns) == (video.size, video.mtime_ns)
+        unchanged = before is not None and _seen(before) == _seen(video)
         since = before.since if before is not None and unchanged else now
-        seen[video.key] = Sighting(video.size, video.mtime_ns, since)
+        seen[video.key] = Sighting(video.size, video.mtime_ns, since, video.etag)
         if now - since >= settle_seconds:
             settled.append(video)
     return settled, seen
@@ -158,7 +162,11 @@ def neighbour_batches(wanted: Container[str], order: Iterable[str], size: int) -
 
 
 def _differs(video: VideoFile, known: KnownVideo | None) -> bool:
-    return known is not None and (known.size, known.mtime_ns) != (video.size, video.mtime_ns)
+    return known is not None and _seen(known) != _seen(video)
+
+
+def _seen(video: VideoFile | KnownVideo | Sighting) -> tuple[int, int, str]:
+    return video.size, video.mtime_ns, video.etag
 
 
 def is_below(key: str, folders: Container[str]) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 from clip_assets.core.errors import VideoUnreadableError
 from clip_assets.core.library.regular_files import check_is_file
@@ -29,14 +31,28 @@ def fingerprint(path: Path) -> str:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            digest = hashlib.sha256(size.to_bytes(8, "big"))
-            if size <= FINGERPRINT_BYTES:
-                digest.update(file.read())
-            else:
-                chunk = FINGERPRINT_BYTES // _FINGERPRINT_CHUNKS
-                for i in range(_FINGERPRINT_CHUNKS):
-                    file.seek(i * (size - chunk) // (_FINGERPRINT_CHUNKS - 1))
-                    digest.update(file.read(chunk))
+            return digest_of_parts(size, (_read(file, *part) for part in parts_that_tell(size)))
     except OSError as error:
         raise VideoUnreadableError(f"{path.absolute()} can't be read: {error.strerror}.") from error
+
+
+def parts_that_tell(size: int) -> list[tuple[int, int]]:
+    """From where to before where a file of that size is read for its fingerprint."""
+    if size <= FINGERPRINT_BYTES:
+        return [(0, size)]
+    chunk = FINGERPRINT_BYTES // _FINGERPRINT_CHUNKS
+    starts = (i * (size - chunk) // (_FINGERPRINT_CHUNKS - 1) for i in range(_FINGERPRINT_CHUNKS))
+    return [(start, start + chunk) for start in starts]
+
+
+def digest_of_parts(size: int, parts: Iterable[bytes]) -> str:
+    """The fingerprint of a file of that size, of which `parts_that_tell` were read."""
+    digest = hashlib.sha256(size.to_bytes(8, "big"))
+    for part in parts:
+        digest.update(part)
     return digest.hexdigest()
+
+
+def _read(file: BinaryIO, start: int, end: int) -> bytes:
+    file.seek(start)
+    return file.read(end - start)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from clip_assets.core.errors import LibraryUnreadableError, OutsideLibraryError, PartitionKeyError, VideoUnreadableError
 from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.keys import validate_key
 from clip_assets.core.library.listing import Listing, Unlisted, VideoFile, has_video_extension
-from clip_assets.core.library.regular_files import why_no_file
+from clip_assets.core.library.regular_files import check_is_file, why_no_file
+from clip_assets.core.library.signatures import Signature
 from clip_assets.core.records import SourceStat
 
 _Pending = tuple[str, list["os.DirEntry[str]"], tuple[tuple[int, int], ...]]
@@ -25,9 +28,11 @@ class Folder:
 
     Attributes:
         root: The folder.
+        is_local: True.
     """
 
     root: Path
+    is_local: ClassVar[bool] = True
 
     def where(self, key: str = "") -> str:
         """The path of a video; by default the folder's."""
@@ -85,7 +90,7 @@ class Folder:
         """
         self._scan()
 
-    def key_for(self, path: Path) -> str:
+    def key_for(self, path: str | Path) -> str:
         """The partition key of the video at ``path``, which needn't exist.
 
         The way to a file through a linked folder of the library is kept; a path that leads into the library by a link
@@ -96,12 +101,20 @@ class Folder:
             PartitionKeyError: Its relative path can't be a key.
         """
         root = self.root.absolute()
+        path = Path(path)
         relative = _relative_to(path.absolute(), root) or _relative_to(path.resolve(), root.resolve())
         if relative is None:
             raise OutsideLibraryError(f"{path.absolute()} is not in the library {root}.")
         key = relative.as_posix()
         validate_key(key)
         return key
+
+    def local(self, key: str, seen: SourceStat | None = None) -> AbstractContextManager[Path]:
+        """The file, as `path` has it."""
+        return nullcontext(self.path(key))
+
+    def expect(self, key: str, seen: SourceStat | None = None) -> None:
+        """Nothing: a file is there."""
 
     def path(self, key: str) -> Path:
         """The file that ``key`` names, which needn't exist: always below the folder.
@@ -120,7 +133,7 @@ class Folder:
             )
         return path
 
-    def fingerprint(self, key: str) -> str:
+    def fingerprint(self, key: str, seen: SourceStat | None = None, *, will_be_read: bool = False) -> str:
         """What tells the file's content apart, see `core.library.fingerprints`.
 
         Raises:
@@ -143,8 +156,27 @@ class Folder:
             raise VideoUnreadableError(f"{path.absolute()} can't be read: {error.strerror}.") from error
         return SourceStat(stat.st_size, stat.st_mtime_ns)
 
-    def signature(self, key: str) -> tuple[int, int, int] | None:
-        """What another file of that key, or a change of its content or rights, would alter; None where none is had."""
+    def signatures(self, keys: Collection[str]) -> dict[str, Signature | None]:
+        """What other files of these keys, or a change of content or rights, would alter; None for lacking ones."""
+        return {key: self._signature(key) for key in keys}
+
+    def read(self, key: str, start: int, end: int) -> bytes:
+        """The file's bytes from ``start`` to before ``end``.
+
+        Raises:
+            PartitionKeyError: ``key`` is no partition key.
+            VideoUnreadableError: The file can't be read.
+        """
+        path = self.path(key)
+        check_is_file(path)
+        try:
+            with path.open("rb") as file:
+                file.seek(start)
+                return file.read(end - start)
+        except OSError as error:
+            raise VideoUnreadableError(f"{path.absolute()} can't be read: {error.strerror}.") from error
+
+    def _signature(self, key: str) -> Signature | None:
         try:
             stat = self.path(key).stat()
         except (OSError, PartitionKeyError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from clip_assets.core.records import SourceStat
+
 VIDEO_EXTENSIONS = (
     *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".mj2"),
     *(".mkv", ".mk3d", ".webm", ".avi", ".divx", ".wmv", ".asf", ".flv", ".ogv", ".ogm"),
@@ -25,12 +27,19 @@ class VideoFile:
     Attributes:
         key: Its partition key.
         size: Bytes.
-        mtime_ns: Time of the last modification, nanoseconds since 1970.
+        mtime_ns: Time of the last modification, nanoseconds since 1970; 0 where ``etag`` is told.
+        etag: What an object store calls this content, if it does.
     """
 
     key: str
     size: int
     mtime_ns: int
+    etag: str = ""
+
+    @property
+    def stat(self) -> SourceStat:
+        """As it is noted beside what is made of it."""
+        return SourceStat(self.size, self.mtime_ns, self.etag)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clip_assets.core.errors import PartitionKeyError
 from clip_assets.core.library.keys import is_under
-from clip_assets.core.library.source import VideoSource
+from clip_assets.core.library.source import VideoSource, is_url
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Named:
 
     Attributes:
         text: What was written: perhaps a partition key, or the beginning of some.
-        path: What it is as a path.
+        path: What it is as a path; of no meaning where the text is a URL.
     """
 
     text: str
@@ -26,6 +26,12 @@ class Named:
     def parse(cls, text: str) -> "Named":
         """Of a word as it was written, before the working directory is left."""
         return cls(text, Path(text).absolute())
+
+    def is_at(self, location: str) -> bool:
+        """Whether it is that path or URL."""
+        if is_url(self.text) or is_url(location):
+            return self.text.rstrip("/") == location
+        return self.path.resolve() == Path(location).resolve()
 
 
 def registered_keys(source: VideoSource, named: Named, order: Sequence[str]) -> list[str]:
@@ -40,10 +46,10 @@ def registered_keys(source: VideoSource, named: Named, order: Sequence[str]) -> 
         return []
     if named.text in order:
         return [named.text]
-    if named.path.resolve() == Path(source.where()).resolve():
+    if named.is_at(source.where()):
         return list(order)
     names = [named.text.rstrip("/")]
     with suppress(PartitionKeyError):
-        names.append(source.key_for(named.path))
+        names.append(source.key_for(named.text if is_url(named.text) else named.path))
     below = ([key for key in order if name and is_under(key, name)] for name in names)
     return next((keys for keys in below if keys), [])

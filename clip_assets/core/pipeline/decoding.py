@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -44,10 +45,13 @@ class VideoJob:
         key: How the caller knows the video.
         plan: What is known of the video, and which frames of it to encode. Called once, on the thread that decodes it,
             where it may take its time; what it raises is the reason why this video fails.
+        held: What is entered just before, on the same thread, and left when the video is decoded: keeps its file where
+            it is. What it raises counts the same.
     """
 
     key: str
     plan: Callable[[], tuple[VideoProbe, FrameIndices]]
+    held: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass(frozen=True)
@@ -241,20 +245,19 @@ class DecodingThreads:
 
     def _extract(self, job: VideoJob, threads: int, device: str, ended: Ended) -> None:
         """Send all of a video but its end, which is filled; whatever breaks one video is that video's failure."""
-        began = time.perf_counter()
+        at = time.perf_counter()
+        begun: Begun | None = None
         try:
-            video, sampled = job.plan()
+            with job.held():
+                video, sampled = job.plan()
+                if video.width * video.height >= _FEW_PIXELS:
+                    self._start_threads(self._most)
+                begun = Begun(ended.number, job, at, sampled, np.unique(sampled.indices))
+                self._send(begun)
+                self._decode(video, begun.distinct, threads, device, ended)
         except Exception as error:  # noqa: BLE001 - see above
-            self._send(Begun(ended.number, job, began, None, np.zeros(0, np.int64)))
-            ended.error = error
-            return
-        if video.width * video.height >= _FEW_PIXELS:
-            self._start_threads(self._most)
-        distinct = np.unique(sampled.indices)
-        self._send(Begun(ended.number, job, began, sampled, distinct))
-        try:
-            self._decode(video, distinct, threads, device, ended)
-        except Exception as error:  # noqa: BLE001 - see above
+            if begun is None:
+                self._send(Begun(ended.number, job, at, None, np.zeros(0, np.int64)))
             ended.error = error
 
     def _decode(self, video: VideoProbe, distinct: NDArray[np.int64], threads: int, device: str, ended: Ended) -> None:

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import fields
+from dataclasses import astuple, fields
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 
 _DATABASE = "shots.sqlite"
 _SPARE_ROWS = 4096
+_NO_STAT = (None, None, None)
 _LOCK_SECONDS = 60.0
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE files (weights TEXT PRIMARY KEY, name TEXT, width INTEGER, allocated INTEGER);
 CREATE TABLE videos (
     directory TEXT PRIMARY KEY, identity TEXT, key TEXT, model TEXT, weights TEXT, source TEXT,
-    size INTEGER, mtime_ns INTEGER, state TEXT, rows INTEGER, duration_ms REAL, start INTEGER, first_rows BLOB
+    size INTEGER, mtime_ns INTEGER, etag TEXT, state TEXT,
+    rows INTEGER, duration_ms REAL, start INTEGER, first_rows BLOB
 );
 CREATE INDEX of_weights ON videos (weights);
 CREATE TABLE looks (at REAL);
@@ -111,14 +113,16 @@ class ShotCache:
             database.executemany("DELETE FROM videos WHERE directory = ?", values)
 
     def set_states(self, found: Mapping[str, tuple[State, SourceStat | None]]) -> None:
-        """Note what was found out of videos' files, by directory, and the file's size and time when it was."""
+        """Note what was found out of videos' files, by directory, and the file as it was then."""
         values = [
-            (state, stat and stat.size, stat and stat.mtime_ns, directory) for directory, (state, stat) in found.items()
+            (state, *(astuple(stat) if stat else _NO_STAT), directory) for directory, (state, stat) in found.items()
         ]
         if not values:
             return
         with self._writing() as database:
-            database.executemany("UPDATE videos SET state = ?, size = ?, mtime_ns = ? WHERE directory = ?", values)
+            database.executemany(
+                "UPDATE videos SET state = ?, size = ?, mtime_ns = ?, etag = ? WHERE directory = ?", values
+            )
 
     def set_looked_at(self, at: float) -> None:
         """Note when the whole library was compared."""
@@ -170,7 +174,7 @@ class ShotCache:
             shots, state = entry.shots, "searched"
             if shots is None or shots.means.shape[1] != width:
                 shots, state = None, "unreadable"
-            stat = (entry.stat.size, entry.stat.mtime_ns) if entry.stat else (None, None)
+            stat = astuple(entry.stat) if entry.stat else _NO_STAT
             of_video = (entry.directory, entry.identity, entry.key, entry.model, weights, entry.source, *stat, state)
             firsts = b"" if shots is None else shots.first_rows.astype(np.int32).tobytes()
             values.append((*of_video, entry.rows, entry.duration_ms, start, firsts))
@@ -180,7 +184,7 @@ class ShotCache:
         if blocks:
             self._write(self._folder / name, allocated * width * 2, np.concatenate(blocks), is_new=row is None)
             database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (weights, name, width, start))
-        places = ", ".join("?" * 13)
+        places = ", ".join("?" * 14)
         database.executemany(f"INSERT OR REPLACE INTO videos VALUES ({places})", values)
 
     def _write(self, path: Path, offset: int, vectors: np.ndarray, is_new: bool) -> None:

@@ -58,9 +58,11 @@ class KnownResult(_Result):
     Attributes:
         size: Bytes of the video's file when ``state`` was found out; None before.
         mtime_ns: The same file's time of modification.
+        etag: What an object store called it, if it did.
         state: What was found out.
     """
 
     size: int | None
     mtime_ns: int | None
+    etag: str | None
     state: State

@@ -34,7 +34,8 @@ def thumbnail_of(found: Found, store: Store, videos: VideoSource) -> Image:
     best = int(indices[found.best_row - found.first_row])
     if kept := kept_picture(store, manifest, indices.tolist(), best):
         return kept
-    made = thumbnails(probe(videos.path(found.video.key)), np.array([best]))
+    with videos.local(found.video.key) as path:
+        made = thumbnails(probe(path), np.array([best]))
     if best in made:
         return made[best]
     raise VideoUnreadableError(f"Frame {best} of {found.video.key} doesn't decode.")

@@ -153,7 +153,7 @@ class Upkeep:
             if result.key not in files or result.state == "unreadable":
                 continue
             stat = files[result.key]
-            seen = None if result.size is None else SourceStat(result.size, result.mtime_ns or 0)
+            seen = None if result.size is None else SourceStat(result.size, result.mtime_ns or 0, result.etag or "")
             if stat is None:
                 state: State = "removed"
             elif stat == seen:
@@ -227,6 +227,6 @@ def duration_ms(store: Store, features: ClipFeatures, key: str) -> float:
 
 def _files(listing: Listing, keys: Iterable[str]) -> dict[str, SourceStat | None]:
     """The files of these keys, None for those that are gone; without those that may lie where nothing was listed."""
-    present = {video.key: SourceStat(video.size, video.mtime_ns) for video in listing.videos}
+    present = {video.key: video.stat for video in listing.videos}
     unlisted = {item.key for item in listing.unlisted}
     return {key: present.get(key) for key in keys if key in present or not is_below(key, unlisted)}

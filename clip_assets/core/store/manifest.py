@@ -95,6 +95,8 @@ class Manifest:
         content = {"schema_version": SCHEMA_VERSION, **asdict(self)}
         if self.source_stat is None:
             del content["source_stat"]
+        elif not self.source_stat.etag:
+            del content["source_stat"]["etag"]
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
 
     @classmethod
@@ -137,7 +139,9 @@ class Manifest:
         counts += [file.size for file in self.files.values()]
         words += [word for picture in self.pictures.values() for word in (picture.sha256, picture.alt)]
         counts += [picture.size for picture in self.pictures.values()]
-        counts += list(vars(self.source_stat).values()) if self.source_stat else []
+        if self.source_stat:
+            counts += [self.source_stat.size, self.source_stat.mtime_ns]
+            words.append(self.source_stat.etag)
         return (
             all(isinstance(word, str) for word in words)
             and all(isinstance(count, int) and count >= 0 for count in counts)

@@ -5,41 +5,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from clip_assets.core.errors import SettingsError
+from clip_assets.core.file_systems import version_of
 from clip_assets.core.store.files import RESULT_SUFFIXES, Files
 
 if TYPE_CHECKING:
     from mmap import mmap
 
     from fsspec import AbstractFileSystem
-    from upath import UPath
-
-# What fsspec's file systems call what tells one content from another, the surest first.
-_IDENTIFYING = (
-    *("ETag", "etag", "md5Hash", "content_md5"),
-    *("mtime", "LastModified", "last_modified", "updated", "modified", "created"),
-)
-
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
-"""By protocol the extra of this package that brings what reaches it."""
-
-
-def file_system(root: UPath) -> AbstractFileSystem:
-    """The file system of a URL.
-
-    Raises:
-        SettingsError: The package that reaches it isn't installed, or nobody knows such a URL.
-    """
-    try:
-        return root.fs
-    except (ImportError, ValueError) as error:
-        extra = _EXTRAS.get(root.protocol)
-        advice = f" Install it with: pip install 'clip_assets[{extra}]'" if extra else ""
-        raise SettingsError(f"{root} can't be reached: {error}.{advice}") from error
 
 
 class RemoteFiles:
@@ -212,8 +187,7 @@ class RememberedFiles:
             self._size -= len(self._known.pop(path) or b"")
 
 
-def _told_of(info: Mapping[str, object]) -> str:
+def _told_of(info: Mapping[str, Any]) -> str:
     """A file's size and, by its description by an fsspec file system, its content's digest or else its time."""
-    told = next((info[name] for name in _IDENTIFYING if info.get(name) is not None), "")
-    told = told.timestamp() if isinstance(told, datetime) else told  # a listing has one, a description the other
-    return f"{told}-{info['size']}"
+    etag, changed_ns = version_of(info)
+    return f"{etag or changed_ns}-{info['size']}"

@@ -14,6 +14,7 @@ from upath import UPath
 
 from clip_assets.core.digests import sha256
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
+from clip_assets.core.file_systems import file_system
 from clip_assets.core.picture import Picture
 from clip_assets.core.records import SourceStat
 from clip_assets.core.store.arrays import some_rows, whole_arrays
@@ -22,7 +23,7 @@ from clip_assets.core.store.formats import decode_fields, encode_record
 from clip_assets.core.store.keys import escape_key
 from clip_assets.core.store.manifest import MANIFEST_NAME, Format, Manifest, StoredFile, StoredPicture
 from clip_assets.core.store.refusals import TRASH, checked_asset, damaged, plain_json, reported
-from clip_assets.core.store.remote import RememberedFiles, RemoteFiles, file_system
+from clip_assets.core.store.remote import RememberedFiles, RemoteFiles
 
 if TYPE_CHECKING:
     from clip_assets.core.records import Record

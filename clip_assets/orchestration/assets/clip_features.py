@@ -3,6 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
@@ -89,7 +90,8 @@ def build(settings: LibrarySettings, partitions: dg.PartitionsDefinition[str]) -
                 _check_unchanged(key, wanted[key]["source"], library)  # hours may have gone by
                 return library.probe(key), frame_indices[key]
 
-            jobs = (VideoJob(key, partial(plan, key)) for key in keys)
+            following = dict(pairwise(keys))
+            jobs = (VideoJob(key, partial(plan, key), partial(library.held, key, following.get(key))) for key in keys)
             models = clip_model.models()
             advice = Bf16Advice(models[0], context.log.info)
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
@@ -75,23 +76,27 @@ def build(settings: LibrarySettings, partitions: dg.PartitionsDefinition[str]) -
         wanted, failed = want_each(batch, lambda key: frame_parameters(library.fingerprint(key), sampling))
 
         def compute(keys: Sequence[str], _: Progress) -> Generator[Computed | Failed]:
+            following = dict(pairwise(keys))
             for key in keys:
-                began = time.perf_counter()
                 try:
-                    source = library.probe(key)
-                    if settings.on_damage == "fail":
-                        check_whole(source)
-                    frames = sample(source, sampling)
+                    with library.held(key, following.get(key)):
+                        computed = of_video(key)
                 except ClipAssetsError as error:
                     yield Failed(key, error)
                 else:
-                    summary = _summary(source, frames, time.perf_counter() - began)
-                    pictures = []
-                    if settings.pictures == "on":
-                        pictures = draw(
-                            context.log, key, partial(sampled_frames, source, frames, settings.video_timeout)
-                        )
-                    yield Computed(key, frames, wanted[key], summary.to_store(), pictures, library.source_stat(key))
+                    yield computed
+
+        def of_video(key: str) -> Computed:
+            began = time.perf_counter()
+            source = library.probe(key)
+            if settings.on_damage == "fail":
+                check_whole(source)
+            frames = sample(source, sampling)
+            summary = _summary(source, frames, time.perf_counter() - began)
+            pictures = []
+            if settings.pictures == "on":
+                pictures = draw(context.log, key, partial(sampled_frames, source, frames, settings.video_timeout))
+            return Computed(key, frames, wanted[key], summary.to_store(), pictures, library.source_stat(key))
 
         return Work(wanted, failed, compute, describe=_describe, force=config.force, signatures=signatures).output()
 
