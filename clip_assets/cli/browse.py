@@ -74,8 +74,8 @@ def states_of(settings: LibrarySettings) -> StatesProvider:
 
         names = LibraryNames.of(settings)
         with open_instance() as instance:
-            keys, failed = registered(instance, names), failures(instance, names)
-        return {video.key: as_shown(video) for video in video_states(settings, keys, failed)}
+            videos = video_states(settings, registered(instance, names), failures(instance, names))
+            return {video.key: as_shown(video) for video in videos}
 
     return states
 

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from clip_assets.core.library.named import Named, registered_keys
 from clip_assets.results.states import State, VideoStatus
-from clip_assets.results.summaries import FeatureSummary
 from clip_assets.settings import LibrarySettings
 
 NAMED = 10
@@ -124,19 +123,18 @@ def show(lines: Iterable[Line], console: Console) -> None:
 
 def as_json(video: VideoStatus) -> dict[str, Any]:
     """What ``--json`` says of a video; the page on ``status`` documents it."""
-    features = video.assets["clip_features"].manifest
     return {
         "key": video.key,
         "state": video.state,
         "reason": video.reason,
         "is_wanted": video.is_wanted,
-        "frames": FeatureSummary.read(features.summary).frames if features else None,
-        "model": features.parameters.get("model_name") if features else None,
+        "frames": video.frames,
+        "model": video.model,
         "assets": {
             name: {
                 "state": asset.state,
                 "reason": asset.reason,
-                "created": asset.manifest.created if asset.manifest else None,
+                "created": asset.created or None,
             }
             for name, asset in video.assets.items()
         },

@@ -20,7 +20,6 @@ from clip_assets.orchestration.partitions import materialized_version, scattered
 from clip_assets.orchestration.run_plan import Task, is_being_written, lacking
 from clip_assets.orchestration.run_progress import Follower, followed_by
 from clip_assets.results.states import video_states
-from clip_assets.results.summaries import FrameSummary
 from clip_assets.settings import LibrarySettings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -168,8 +167,7 @@ class Execution(Follower):
             elif assets := lacking(status):
                 left.append((task, replace(task, assets=assets)))
             else:
-                sampled = status.assets["frame_indices"].manifest
-                self.listener.done(task.key, FrameSummary.read(sampled.summary).frames if sampled else None)
+                self.listener.done(task.key, status.frames)
         return left
 
     def _execute(self, tasks: Sequence[Task]) -> dg.ExecuteInProcessResult:

@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
@@ -87,11 +88,36 @@ def limit_encoding(instance: dg.DagsterInstance) -> None:
     limit_pool(instance, GPU_POOL)
 
 
-def failures(instance: dg.DagsterInstance, names: LibraryNames) -> dict[str, dict[str, Failure]]:
+def failures(instance: dg.DagsterInstance, names: LibraryNames) -> Mapping[str, Mapping[str, Failure]]:
     """By asset and partition key why the last run that was to materialize it failed; reads each such run once.
 
     Of a run with a configuration of its own it isn't told with what a video was tried: the next one may have another.
+    Dagster is asked when somebody first looks, which has to be before the instance is closed: it takes seconds where
+    there are very many videos, and of a video that is done nobody has to know.
     """
+    return _Failures(instance, names)
+
+
+@dataclass(frozen=True, eq=False)
+class _Failures(Mapping[str, Mapping[str, Failure]]):
+    instance: dg.DagsterInstance
+    names: LibraryNames
+
+    def __getitem__(self, asset: str) -> Mapping[str, Failure]:
+        return self._found[asset]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @cached_property
+    def _found(self) -> dict[str, dict[str, Failure]]:
+        return _find_failures(self.instance, self.names)
+
+
+def _find_failures(instance: dg.DagsterInstance, names: LibraryNames) -> dict[str, dict[str, Failure]]:
     attempts = {
         asset: instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
             names.key(asset)

@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -13,9 +14,10 @@ import dagster as dg
 import pytest
 
 from clip_assets.core.digests import digest
-from clip_assets.core.errors import LibraryUnreadableError
+from clip_assets.core.errors import LibraryUnreadableError, VideoUnreadableError
 from clip_assets.core.library.folder import Folder
-from clip_assets.core.store.manifest import MANIFEST_NAME
+from clip_assets.core.store.manifest import MANIFEST_NAME, Manifest
+from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.orchestration.instance import failures
 from clip_assets.results.states import AssetState, VideoStatus, video_states
 from clip_assets_tests.making import corpus
@@ -41,8 +43,25 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 
 
 def videos(platform: Platform) -> dict[str, VideoStatus]:
-    found = video_states(platform.settings, platform.registered(), failures(platform.instance, platform.names))
-    return {video.key: video for video in found}
+    """The states as they are compared; what is remembered must not make them others, whatever happened in between."""
+
+    def found() -> list[VideoStatus]:
+        failed = failures(platform.instance, platform.names)
+        return list(video_states(platform.settings, platform.registered(), failed))
+
+    compared = found()
+    with remembering():
+        assert found() == compared
+        assert found() == compared
+    return {video.key: video for video in compared}
+
+
+def remembering() -> AbstractContextManager[object]:
+    return patch("clip_assets.results.states._MANY", 1)
+
+
+def reading_nothing() -> AbstractContextManager[object]:
+    return patch.object(Manifest, "from_json", side_effect=AssertionError("a manifest was read"))
 
 
 def states(platform: Platform) -> dict[str, list[str]]:
@@ -83,7 +102,7 @@ def test_a_video_that_is_gone_is_no_failure_and_nothing_to_do_whatever_is_stored
     assert [video.state for video in videos(platform).values()] == ["gone", "gone", "missing"]
     assert states(platform)["a.mp4"] == states(platform)["b.mp4"] == ["gone"] * len(ASSETS)
     assert wanted(platform) == ["c.mp4"]
-    assert videos(platform)["a.mp4"].assets["frame_indices"].manifest is not None
+    assert videos(platform)["a.mp4"].assets["frame_indices"].created
 
 
 def test_a_link_to_nothing_and_a_library_that_is_not_there_do_not_say_that_videos_are_gone(platform: Platform) -> None:
@@ -216,3 +235,49 @@ def test_a_video_is_in_the_worst_state_and_wanted_where_something_has_changed_ab
 ) -> None:
     video = VideoStatus("a.mp4", {str(place): asset for place, asset in enumerate(assets)})
     assert (video.state, video.is_wanted) == (state, is_wanted)
+
+
+def test_nothing_is_compared_again_that_is_as_it_was(platform: Platform) -> None:
+    for key in ("a.mp4", "c.mp4"):
+        platform.materialize(key)
+    assert [states(platform)[key][0] for key in ("a.mp4", "b.mp4", "c.mp4")] == ["done", "missing", "done"]
+    with remembering(), reading_nothing():
+        assert videos(platform)["a.mp4"].frames == 1
+    platform.change(extraction_fps=1.0)
+    assert videos(platform)["a.mp4"].reason == "sampled every frame, now at 1 a second"
+    with remembering(), reading_nothing():
+        assert videos(platform)["c.mp4"].reason == "sampled every frame, now at 1 a second"
+    platform.store.delete("shots", "a.mp4")
+    assert states(platform)["a.mp4"][2] == "missing"
+
+
+def test_what_cannot_be_known_is_not_remembered(platform: Platform) -> None:
+    platform.materialize("a.mp4")
+    os.utime(platform.videos / "a.mp4", ns=(0, 2 * 10**18))
+    with patch.object(Folder, "fingerprint", side_effect=VideoUnreadableError("the disk fails")):
+        assert videos(platform)["a.mp4"].reason == "the disk fails"
+    assert states(platform)["a.mp4"] == ["done"] * len(ASSETS)
+    checkpoint = platform.settings.checkpoint
+    checkpoint.rename(platform.folder / "elsewhere")
+    assert states(platform)["a.mp4"] == ["done", *["stale"] * len(BELOW)]
+    (platform.folder / "elsewhere").rename(checkpoint)
+    assert states(platform)["a.mp4"] == ["done"] * len(ASSETS)
+
+
+def test_without_what_is_remembered_all_is_compared(platform: Platform) -> None:
+    platform.materialize("a.mp4")
+    before = videos(platform)
+    (file,) = (user_cache_folder() / "states").glob(f"{digest({'output': str(platform.store.root)})[:32]}.sqlite")
+    file.write_bytes(b"no database" * 1000)
+    assert videos(platform) == before
+    file.unlink()
+    file.mkdir()
+    assert videos(platform) == before
+
+
+def test_nobody_asks_for_failures_where_all_is_done(platform: Platform) -> None:
+    (platform.videos / "b.mp4").unlink()
+    for key in ("a.mp4", "c.mp4"):
+        platform.materialize(key)
+    with patch("clip_assets.orchestration.instance._find_failures", side_effect=AssertionError("asked")):
+        assert [video.state for video in videos(platform).values()] == ["done", "gone", "done"]

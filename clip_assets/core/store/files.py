@@ -55,6 +55,10 @@ class Files(Protocol):
         """What tells this file from every other that was or will be at its path, without reading it."""
         ...
 
+    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Sequence[str | None]]:
+        """For each directory the `identity` of the file of that name in each of those below it; None where none is."""
+        ...
+
     def commit(self, directory: str, files: Mapping[str, bytes], older: Callable[[], Collection[str]]) -> None:
         """Let the directory hold these files and no others of the store's; the last one makes them valid.
 
@@ -95,7 +99,8 @@ class LocalFiles:
 
     def read(self, path: str) -> bytes:
         """The bytes of a file."""
-        return Path(path).read_bytes()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a path object a file would cost more than the call
+            return file.read()
 
     def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
         """The bytes of several files; None for one that isn't there."""
@@ -127,6 +132,18 @@ class LocalFiles:
         """Time of modification, size and inode: a file that takes another's place was there before that one went."""
         stat = os.stat(path)  # noqa: PTH116 - a path object a file would cost more than the call
         return f"{stat.st_mtime_ns}-{stat.st_size}-{stat.st_ino}"
+
+    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Sequence[str | None]]:
+        """For each directory the `identity` of the file of that name in each of those below it; None where none is."""
+        return [
+            [self._identity_if_any(f"{directory}/{folder}/{name}") for folder in below] for directory in directories
+        ]
+
+    def _identity_if_any(self, path: str) -> str | None:
+        try:
+            return self.identity(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def commit(self, directory: str, files: Mapping[str, bytes], older: Callable[[], Collection[str]]) -> None:
         """Let the directory hold these files and no others of the store's; the last one makes them valid."""

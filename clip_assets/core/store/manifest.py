@@ -143,8 +143,9 @@ class Manifest:
             counts += [self.source_stat.size, self.source_stat.mtime_ns]
             words.append(self.source_stat.etag)
         return (
-            all(isinstance(word, str) for word in words)
-            and all(isinstance(count, int) and count >= 0 for count in counts)
+            set(map(type, words)) <= {str}
+            and set(map(type, counts)) <= {int}
+            and min(counts, default=0) >= 0
             and isinstance(self.parameters, dict)
             and isinstance(self.summary, dict)
             and self.format in get_args(Format)

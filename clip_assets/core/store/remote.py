@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,16 @@ class RemoteFiles:
         """What the object store says of the file: its ETag or digest, its times, its size."""
         self._filesystem.invalidate_cache(path.rpartition("/")[0])
         return _told_of(self._filesystem.info(path))
+
+    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Sequence[str | None]]:
+        """For each directory the `identity` of the file of that name in each of those below it; None where none is."""
+
+        def of(directory: str) -> list[str | None]:
+            found = dict(self.find(directory, name))
+            return [found.get(folder) for folder in below]
+
+        with ThreadPoolExecutor(len(directories)) as threads:  # a listing is many requests, one after the other
+            return list(threads.map(of, directories))
 
     def commit(self, directory: str, files: Mapping[str, bytes], older: Callable[[], Collection[str]]) -> None:
         """Let the directory hold these files and no others of the result before; the last one makes them valid.
@@ -151,6 +162,10 @@ class RememberedFiles:
     def identity(self, path: str) -> str:
         """What tells this file from every other, asked for anew."""
         return self._files.identity(path)
+
+    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Sequence[str | None]]:
+        """For each directory the `identity` of the file of that name in each of those below it, listed anew."""
+        return self._files.identities(directories, below, name)
 
     def commit(self, directory: str, files: Mapping[str, bytes], older: Callable[[], Collection[str]]) -> None:
         """Let the directory hold these files and no others of the store's; the last one makes them valid."""

@@ -242,6 +242,29 @@ class Store:
             return self._files.identity(path)
         return None
 
+    def identities_of(self, assets: Sequence[str], keys: Sequence[str]) -> Iterator[list[str | None]]:
+        """For each of these keys the `identity` of each asset; elsewhere than on a local disk by one listing for each.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        escaped = [escape_key(key) for key in keys]
+        directories = [f"{self._base}/{checked_asset(asset)}" for asset in assets]
+        with reported("listed", self._base):
+            found = self._files.identities(directories, escaped, MANIFEST_NAME)
+        return map(list, zip(*found, strict=True))
+
+    def manifests(self, asked: Sequence[tuple[str, str]]) -> list[Manifest | None]:
+        """What `manifest` gives for each of these assets and keys, read at once.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        paths = [f"{self._directory(asset, key)}/{MANIFEST_NAME}" for asset, key in asked]
+        with reported("read", self._base):
+            texts = self._files.read_all(paths)
+        return [_own(text, asset, key) for text, (asset, key) in zip(texts, asked, strict=True)]
+
     def manifest_in(self, asset: str, escaped: str) -> Manifest | None:
         """What is stored in a directory that `identities` names; None when nothing whole is.
 
@@ -348,3 +371,12 @@ class Store:
             for name, data, stored in read
             if data is not None and sha256(data) == stored.sha256
         ]
+
+
+def _own(data: bytes | None, asset: str, key: str) -> Manifest | None:
+    """The manifest that these bytes are, if they are one of this asset and key."""
+    try:
+        manifest = Manifest.from_json(data or b"")
+    except ValueError:
+        return None
+    return manifest if (manifest.asset, manifest.partition_key) == (asset, key) else None
