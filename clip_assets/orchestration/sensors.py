@@ -1,4 +1,7 @@
-"""Keeping a living folder and its features in step: new, changed and removed videos; batches that failed."""
+"""The sensors, by which a living folder and its features stay in step: new, changed and removed videos; failed batches.
+
+What each decides is in a file of its own: `library_tick.py`, `failed_batches.py`.
+"""
 
 import time
 from collections.abc import Sequence

@@ -9,8 +9,10 @@ import numpy as np
 
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError, StoreError
 from clip_assets.core.search.search import Answer, Found, Wanted, search
-from clip_assets.core.search.upkeep import FEATURES
+from clip_assets.core.search.upkeep import AT_ONCE, FEATURES
 from clip_assets.core.shots import row_edges
+from clip_assets.core.store.arrays import layout_of
+from clip_assets.core.store.manifest import StoredArray
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +41,7 @@ def ask(upkeep: Upkeep, rows: StoredRows, weights: str, wanted: Wanted) -> Answe
         StoreError: The store or the index can't be used, or changes faster than it is read.
     """
     for _ in range(_MOST_TRIES):
-        answer = search(upkeep.cache.index(weights), rows, wanted)
+        answer = search(upkeep.cache.index(weights), rows, wanted, at_once=1 if rows.is_local else AT_ONCE)
         behind = {video.directory for moment in answer.moments for video in (moment.video, *moment.also_in)}
         unreadable = {video.directory for video in answer.unreadable}
         for moment in answer.moments:
@@ -56,6 +58,7 @@ class StoredRows:
     """Rows of stored features. Manifests and times are kept: of one identity, they never change."""
 
     def __init__(self, store: Store) -> None:
+        self.is_local = store.is_local
         self._store = store
         self._manifests: dict[tuple[str, str], Manifest] = {}
         self._times: dict[tuple[str, str], NDArray[np.float64]] = {}
@@ -67,7 +70,10 @@ class StoredRows:
             ResultMissingError: Nothing whole is stored.
             ResultCorruptError: Another result is stored, or its file is cut off.
         """
-        return self._store.rows(self.manifest(video), "clip", spans)
+        if not video.header or self._store.is_local:  # where a manifest costs nothing, it says what is there
+            return self._store.rows(self.manifest(video), "clip", spans)
+        clip = StoredArray((video.rows, video.width), "float32")
+        return self._store.rows(layout_of(FEATURES, video.key, "clip", clip, video.header), "clip", spans)
 
     def manifest(self, video: IndexedVideo) -> Manifest:
         """The manifest of a video's features; raises as a call does."""
@@ -87,6 +93,8 @@ class StoredRows:
 
     def times(self, video: IndexedVideo) -> NDArray[np.float64]:
         """The times of a video's samples, float64 (T,); raises as a call does."""
+        if video.packed_times:
+            return video.times_ms
         known = self._times.get((video.directory, video.identity))
         if known is None:
             (read,) = self._store.rows(self.manifest(video), "timestamps_ms", [(0, video.rows)])

@@ -22,7 +22,7 @@ import numpy as np
 
 from clip_assets.core.errors import StoreError
 from clip_assets.core.search.entries import Entry, KnownResult, State
-from clip_assets.core.search.index import IndexedVideo, ShotIndex
+from clip_assets.core.search.index import IndexedVideo, ShotIndex, pack_times
 
 if TYPE_CHECKING:
     from clip_assets.core.records import SourceStat
@@ -31,13 +31,14 @@ _DATABASE = "shots.sqlite"
 _SPARE_ROWS = 4096
 _NO_STAT = (None, None, None)
 _LOCK_SECONDS = 60.0
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE files (weights TEXT PRIMARY KEY, name TEXT, width INTEGER, allocated INTEGER);
 CREATE TABLE videos (
     directory TEXT PRIMARY KEY, identity TEXT, key TEXT, model TEXT, weights TEXT, source TEXT,
     size INTEGER, mtime_ns INTEGER, etag TEXT, state TEXT,
-    rows INTEGER, duration_ms REAL, start INTEGER, first_rows BLOB
+    rows INTEGER, duration_ms REAL, start INTEGER, first_rows BLOB, header INTEGER,
+    times BLOB
 );
 CREATE INDEX of_weights ON videos (weights);
 CREATE TABLE looks (at REAL);
@@ -143,15 +144,26 @@ class ShotCache:
         file = database.execute("SELECT name, width, allocated FROM files WHERE weights = ?", (weights,)).fetchone()
         if file is None or not file[2]:
             return ShotIndex.of((), np.empty((0, 1), np.int16))
-        columns = "directory, key, identity, rows, duration_ms, start, first_rows"
+        columns = "directory, key, identity, rows, duration_ms, start, first_rows, header, times"
         found = database.execute(
             f"SELECT {columns} FROM videos WHERE weights = ? AND state = 'searched' ORDER BY key", (weights,)
         ).fetchall()
-        videos = tuple(
-            IndexedVideo(directory, key, identity, rows, duration_ms, start, np.frombuffer(firsts, np.int32))
-            for directory, key, identity, rows, duration_ms, start, firsts in found
-        )
         name, width, allocated = file
+        videos = tuple(
+            IndexedVideo(
+                directory,
+                key,
+                identity,
+                rows,
+                duration_ms,
+                start,
+                np.frombuffer(firsts, np.int32),
+                header,
+                times,
+                width,
+            )
+            for directory, key, identity, rows, duration_ms, start, firsts, header, times in found
+        )
         return ShotIndex.of(videos, self._mapped(name, width, allocated))
 
     def _mapped(self, name: str, width: int, allocated: int) -> np.ndarray:
@@ -177,14 +189,15 @@ class ShotCache:
             stat = astuple(entry.stat) if entry.stat else _NO_STAT
             of_video = (entry.directory, entry.identity, entry.key, entry.model, weights, entry.source, *stat, state)
             firsts = b"" if shots is None else shots.first_rows.astype(np.int32).tobytes()
-            values.append((*of_video, entry.rows, entry.duration_ms, start, firsts))
+            times = b"" if entry.times_ms is None else pack_times(entry.times_ms)
+            values.append((*of_video, entry.rows, entry.duration_ms, start, firsts, entry.header, times))
             if shots is not None:
                 blocks += [shots.video[None], shots.means]
                 start += 1 + len(shots.means)
         if blocks:
             self._write(self._folder / name, allocated * width * 2, np.concatenate(blocks), is_new=row is None)
             database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (weights, name, width, start))
-        places = ", ".join("?" * 14)
+        places = ", ".join("?" * 16)
         database.executemany(f"INSERT OR REPLACE INTO videos VALUES ({places})", values)
 
     def _write(self, path: Path, offset: int, vectors: np.ndarray, is_new: bool) -> None:

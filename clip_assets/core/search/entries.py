@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from clip_assets.core.records import Shots, SourceStat
 
 State = Literal["searched", "stale", "removed", "unreadable"]
@@ -43,12 +46,16 @@ class Entry(_Result):
         rows: Number of its features.
         duration_ms: Where it ends.
         shots: None where they can't be had.
+        header: Bytes before the features in their file; 0 where they don't have one of their own.
+        times_ms: float64 (T,), of the samples.
     """
 
     stat: SourceStat | None
     rows: int = 0
     duration_ms: float = 0.0
     shots: Shots | None = None
+    header: int = 0
+    times_ms: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ class IndexedVideo:
         duration_ms: Where it ends.
         start: Row of the index that holds the video's own vector; its shots' means follow.
         first_rows: int32 (S,), the first of each shot's features.
+        header: Bytes before the features in their file; 0 where they don't have one of their own.
+        packed_times: See `times_ms`; empty where they aren't known.
+        width: Numbers of a feature, D.
     """
 
     directory: str
@@ -34,6 +38,19 @@ class IndexedVideo:
     duration_ms: float
     start: int
     first_rows: NDArray[np.int32]
+    header: int = 0
+    packed_times: bytes = b""
+    width: int = 0
+
+    @property
+    def times_ms(self) -> NDArray[np.float64]:
+        """float64 (T,), the times of the samples."""
+        return np.frombuffer(zlib.decompress(self.packed_times), np.float64)
+
+
+def pack_times(times_ms: NDArray[np.float64]) -> bytes:
+    """As `IndexedVideo` keeps them: of samples at a steady rate next to nothing is left."""
+    return zlib.compress(np.ascontiguousarray(times_ms, np.float64).tobytes(), 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -90,13 +91,14 @@ class Answer:
     unreadable: tuple[IndexedVideo, ...]
 
 
-def search(index: ShotIndex, read_rows: ReadRows, wanted: Wanted) -> Answer:
+def search(index: ShotIndex, read_rows: ReadRows, wanted: Wanted, at_once: int = 1) -> Answer:
     """The best moments of an index.
 
     Args:
         index: What is searched.
         read_rows: Gives rows of a video's features, float32 (n, D), for each (first row, row after the last).
         wanted: What for.
+        at_once: Of how many videos rows are read at the same time.
     """
     is_asked = np.array([is_under(video.key, wanted.under) for video in index.videos], dtype=bool)
     rows = np.flatnonzero(index.owner >= 0)
@@ -116,7 +118,7 @@ def search(index: ShotIndex, read_rows: ReadRows, wanted: Wanted) -> Answer:
         for number in shots:
             if number not in readers:
                 readers[number] = _VideoSearch(index.videos[number], read_rows, wanted, base)
-            is_full[number] = readers[number].look(shots[number], least)
+        is_full[list(shots)] = _look(readers, shots, least, at_once)
         found = [moment for reader in readers.values() for moment in reader.moments]
         passing = [moment for moment in found if wanted.min_score is None or moment.score >= wanted.min_score]
         before, folded = len(folded), fold(passing, index)
@@ -127,6 +129,16 @@ def search(index: ShotIndex, read_rows: ReadRows, wanted: Wanted) -> Answer:
             break
     unreadable = tuple(reader.video for reader in readers.values() if reader.is_unreadable)
     return Answer(tuple(folded[: wanted.top]), unreadable)
+
+
+def _look(
+    readers: Mapping[int, _VideoSearch], shots: Mapping[int, Sequence[int]], least: float, at_once: int
+) -> list[bool]:
+    """What `look` says of each video's shots."""
+    if at_once == 1:
+        return [readers[number].look(shots[number], least) for number in shots]
+    with ThreadPoolExecutor(at_once) as threads:
+        return list(threads.map(lambda number: readers[number].look(shots[number], least), shots))
 
 
 def fold(moments: Collection[Found], index: ShotIndex) -> list[Found]:

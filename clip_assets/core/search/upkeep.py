@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,9 +22,19 @@ from clip_assets.core.search.cache import CacheDamagedError, ShotCache
 from clip_assets.core.search.entries import Entry, KnownResult, State
 from clip_assets.core.shots import find_shots, shot_parameters
 from clip_assets.core.store import Store
+from clip_assets.core.store.arrays import header_bytes
 from clip_assets.core.store.manifest import Manifest
 
+T = TypeVar("T")
+U = TypeVar("U")
+
 FEATURES, SHOTS, FRAMES = "clip_features", "shots", "frame_indices"
+
+AT_ONCE = 16
+"""Results of a bucket that are read at the same time."""
+
+LISTED_TOGETHER = 1000
+"""Videos that one request to a bucket lists."""
 
 _TOGETHER = 256
 """Videos that are put into the index by one transaction: so many are lost at most when the process is killed."""
@@ -91,7 +103,8 @@ class Upkeep:
         """
         asked = {*directories, *unreadable}
         before = self.cache.known(asked)
-        now = {directory: self._store.identity(FEATURES, result.key) for directory, result in before.items()}
+        identities = self._at_once(lambda result: self._store.identity(FEATURES, result.key), before.values())
+        now = dict(zip(before, identities, strict=True))
         changed = {directory for directory, result in before.items() if now[directory] != result.identity}
         self._read_again({directory: identity for directory in changed if (identity := now[directory])})
         self.cache.remove(directory for directory in changed if now[directory] is None)
@@ -115,7 +128,9 @@ class Upkeep:
         """Put these results into the index as they are now; those that went meanwhile are forgotten."""
         names = list(identities)
         for start in range(0, len(names), _TOGETHER):
-            read = {name: read_entry(self._store, name, identities[name]) for name in names[start : start + _TOGETHER]}
+            together = names[start : start + _TOGETHER]
+            entries = self._at_once(lambda name: read_entry(self._store, name, identities[name]), together)
+            read = dict(zip(together, entries, strict=True))
             self.cache.put(entry for entry in read.values() if entry)
             self.cache.remove(name for name, entry in read.items() if entry is None)
             if progress:
@@ -136,6 +151,10 @@ class Upkeep:
     def _files_of(self, results: Iterable[KnownResult]) -> dict[str, SourceStat | None]:
         """The files of these results' videos by key, None for those that are gone; without those nobody knows of."""
         files: dict[str, SourceStat | None] = {}
+        results = list(results)
+        if not self._videos.is_local and self.count() < LISTED_TOGETHER * len(results):
+            with suppress(LibraryError):
+                return _files(self._videos.listing(), (result.key for result in results))
         for result in results:
             try:
                 files[result.key] = self._videos.stat(result.key)
@@ -145,6 +164,13 @@ class Upkeep:
                 else:
                     self._unlisted = f"{self._videos.where()} can't be listed whole: {error}"
         return files
+
+    def _at_once(self, read: Callable[[T], U], what: Iterable[T]) -> list[U]:
+        """What is read of each; in a bucket of several at a time, for there each takes its while."""
+        if self._store.is_local:
+            return [read(one) for one in what]
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            return list(threads.map(read, what))
 
     def _compare_files(self, results: Iterable[KnownResult], files: Mapping[str, SourceStat | None]) -> bool:
         """Note which results are of their videos as these are now; whether any wasn't in that state before."""
@@ -192,13 +218,23 @@ def read_entry(store: Store, directory: str, identity: str) -> Entry | None:
     model, weights, source = (str(made.get(name, "")) for name in ("model_name", "weights_sha256", "source"))
     key, stat = manifest.partition_key, manifest.source_stat
     entry = Entry(directory, identity, key, model, weights, source, stat)
-    try:
-        shots = shots_of(store, manifest) if manifest.record == ClipFeatures.__name__ else None
-    except (ResultMissingError, ResultCorruptError):
-        shots = None
-    if shots is None or len(shots.first_rows) == 0:
+    if manifest.record != ClipFeatures.__name__:
         return entry
-    return replace(entry, rows=int(shots.last_rows[-1]) + 1, duration_ms=float(shots.to_ms[-1]), shots=shots)
+    try:
+        shots = shots_of(store, manifest)
+        (times_ms,) = store.rows(manifest, "timestamps_ms", [(0, manifest.arrays["timestamps_ms"].shape[0])])
+    except (ResultMissingError, ResultCorruptError):
+        return entry
+    if len(shots.first_rows) == 0:
+        return entry
+    return replace(
+        entry,
+        rows=int(shots.last_rows[-1]) + 1,
+        duration_ms=float(shots.to_ms[-1]),
+        shots=shots,
+        header=header_bytes(manifest, "clip") if manifest.format == "numpy" else 0,
+        times_ms=times_ms,
+    )
 
 
 def shots_of(store: Store, features: Manifest) -> Shots:

@@ -13,7 +13,7 @@ from clip_assets.core.digests import sha256
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError
 from clip_assets.core.store.files import Files
 from clip_assets.core.store.formats import decode_fields
-from clip_assets.core.store.manifest import Manifest
+from clip_assets.core.store.manifest import Manifest, StoredArray, StoredFile
 from clip_assets.core.store.refusals import reported
 
 
@@ -50,6 +50,27 @@ def some_rows(
             f"{directory}/{name} ends before the {manifest.files[name].size} bytes that were stored."
         )
     return [np.frombuffer(part, np.dtype(stored.dtype)).reshape(-1, *stored.shape[1:]) for part in parts]
+
+
+def header_bytes(manifest: Manifest, field: str) -> int:
+    """Bytes of the header of an array's ``.npy`` file."""
+    return _layout(manifest, field)[0]
+
+
+def layout_of(asset: str, key: str, field: str, array: StoredArray, header: int) -> Manifest:
+    """As much of a manifest as `some_rows` takes, of whom only the layout of one array is known.
+
+    Args:
+        asset: The asset.
+        key: Its partition key.
+        field: The array's name; it has a ``.npy`` file of its own.
+        array: Its shape and dtype.
+        header: Bytes before it in its file.
+    """
+    size = header + math.prod(array.shape) * np.dtype(array.dtype).itemsize
+    return Manifest(
+        asset, key, "numpy", "", "", {}, {}, "", {field: array}, {f"{field}.npy": StoredFile(size, sha256="")}
+    )
 
 
 def _layout(manifest: Manifest, field: str) -> tuple[int, int]:
