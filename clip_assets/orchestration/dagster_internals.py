@@ -5,8 +5,12 @@ The lowest and the highest version that setup.cfg allows are both tested (``dags
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
@@ -16,9 +20,15 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster._core.events import AssetObservationData, StepMaterializationData
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.storage.runs import SqliteRunStorage, SqlRunStorage
+from dagster_shared.check import CheckError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DisconnectionError
+
+from clip_assets.core.errors import SettingsError
 
 __all__ = [
     "AssetJob",
@@ -26,7 +36,9 @@ __all__ = [
     "InstancePages",
     "WorkerStatus",
     "add_partition_metadata",
+    "close_connections",
     "free_pools",
+    "keep_connections",
     "limit_pool",
     "log_evaluations",
     "provenance_tags",
@@ -45,6 +57,22 @@ _NO_VERSION = "INITIAL"
 
 _ASKED_TOGETHER = 100
 """Materializations that a query reads: each comes with its pictures, and Dagster gives at most 1,000."""
+
+_POOL = {"statement_timeout": 0, "pool_recycle": 180, "max_overflow": 10}
+"""Of a database server: ms of a statement, without a limit; seconds that a connection is used, since what lies between
+drops those that are idle for longer; and how many are opened at most beside the one that is kept, by other threads."""
+
+_SQLITE_SECONDS = 30
+"""To wait for another process that writes, as Dagster does."""
+
+_ADVICE: dict[str | None, str] = {
+    "dagster_postgres": "Install it with: pip install 'clip_assets[postgres]'",
+    "psycopg": "Name the one that is, below postgres_db: scheme: postgresql+psycopg2",
+}
+"""What to do where a module is missing that ``dagster.yaml`` asks for."""
+
+_kept: WeakKeyDictionary[dg.DagsterInstance, tuple[Engine, Engine]] = WeakKeyDictionary()
+"""By instance what its connections come from."""
 
 
 def add_partition_metadata(context: dg.OutputContext, partition_key: str, metadata: Mapping[str, Any]) -> None:
@@ -198,12 +226,23 @@ def quiet_instance() -> dg.DagsterInstance:
 
     Publicly that is the instance's setting alone. The capture starts four processes for each step, and takes the
     terminal from whoever executes runs in it.
+
+    Raises:
+        SettingsError: Its ``dagster.yaml`` asks for a package that isn't installed.
     """
     quiet = {"compute_logs": {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}}
     try:
         return dg.DagsterInstance.from_ref(InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides=quiet))
     except AttributeError:
         return dg.DagsterInstance.get()
+    except (ModuleNotFoundError, CheckError) as error:
+        missing = error if isinstance(error, ModuleNotFoundError) else error.__context__
+        if not isinstance(missing, ModuleNotFoundError):
+            raise
+        settings = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
+        raise SettingsError(
+            f"{settings} asks for the module {missing.name}, which isn't installed. {_ADVICE.get(missing.name, '')}"
+        ) from error
 
 
 class InstancePages:
@@ -245,3 +284,98 @@ def free_pools(instance: dg.DagsterInstance, run_id: str) -> None:
     """Give back what a run that has ended holds of any pool, as Dagster's daemon does where one is at work."""
     if instance.event_log_storage.supports_global_concurrency_limits:
         instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+
+
+def keep_connections(instance: dg.DagsterInstance) -> None:
+    """Let an instance keep connections to its databases open: else it opens one for each question, 50 to 90 a video.
+
+    Publicly only the webserver does, and with SQLite not even that one. It is for processes that do much with one
+    instance and end, and with them the connections, unless `close_connections` did before. Safe with several threads.
+    """
+    events, runs = instance.event_log_storage, instance.run_storage
+    if instance in _kept or not isinstance(events, SqlEventLogStorage) or not isinstance(runs, SqlRunStorage):
+        return
+    instance.optimize_for_webserver(**_POOL)
+    events.has_table = _remembered(events.has_table)  # type: ignore[method-assign, assignment]  # asked at each event
+    if isinstance(events, SqliteEventLogStorage):
+        shards = _Shards(events)
+        events.run_connection = shards.run_connection  # type: ignore[method-assign]
+        events.index_connection = shards.index_connection  # type: ignore[method-assign]
+        events_engine = shards.index
+    else:
+        events_engine = _checked(events.index_connection())
+    if isinstance(runs, SqliteRunStorage):
+        runs_engine = _pooled(runs.connect())
+        runs.connect = runs_engine.begin  # type: ignore[method-assign]
+    else:
+        runs_engine = _checked(runs.connect())
+    _kept[instance] = (events_engine, runs_engine)
+
+
+def close_connections(instance: dg.DagsterInstance) -> None:
+    """Close what `keep_connections` keeps open; whatever is asked of the instance afterwards opens them again."""
+    for engine in _kept.get(instance, ()):
+        engine.dispose()
+
+
+class _Shards:
+    """Connections to SQLite's databases of events: one of all runs, which stays open, and one of each run.
+
+    That of a run is closed after each use, since its file changes then, by which the UI sees that there is news. Of the
+    last run the engine stays, which knows the statements.
+    """
+
+    def __init__(self, storage: SqliteEventLogStorage) -> None:
+        self._new = storage.run_connection  # makes the database where there is none
+        self._lock = Lock()  # as Dagster's own: one at a time
+        self._run_id: str | None = None
+        self._run = self.index = _pooled(storage.index_connection())
+
+    @contextmanager
+    def index_connection(self) -> Iterator[Connection]:
+        with self._lock, self.index.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def run_connection(self, run_id: str | None = None) -> Iterator[Connection]:
+        with self._lock:
+            if run_id != self._run_id:
+                self._run, self._run_id = _engine(self._new(run_id)), run_id
+            with self._run.begin() as connection:
+                yield connection
+
+
+def _engine(opened: AbstractContextManager[Connection]) -> Engine:
+    with opened as connection:
+        return connection.engine
+
+
+def _pooled(opened: AbstractContextManager[Connection]) -> Engine:
+    """An engine for the database of a connection of SQLite, which keeps its own open."""
+    return create_engine(_engine(opened).url, connect_args={"timeout": _SQLITE_SECONDS})
+
+
+def _checked(opened: AbstractContextManager[Connection]) -> Engine:
+    """The engine of a connection to a server; what it kept is tried before it is used: the server may be a new one."""
+    engine = _engine(opened)
+
+    @event.listens_for(engine, "checkout")
+    def check(connection: Any, record: object, proxy: object) -> None:
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error  # another is opened in its place
+
+    return engine
+
+
+def _remembered(has_table: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Whether a database has a table, asked until it has."""
+    known: set[str] = set()
+
+    def remembered(table_name: str) -> bool:
+        if table_name not in known and has_table(table_name):
+            known.add(table_name)
+        return table_name in known
+
+    return remembered

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,14 @@ from clip_assets.core.library.regular_files import why_no_file
 from clip_assets.core.library.source import VideoSource, is_url, source_at
 from clip_assets.core.store import Store
 from clip_assets.core.video import check_is_video
-from clip_assets.orchestration.dagster_internals import free_pools, limit_pool, quiet_instance, report_together
+from clip_assets.orchestration.dagster_internals import (
+    close_connections,
+    free_pools,
+    keep_connections,
+    limit_pool,
+    quiet_instance,
+    report_together,
+)
 from clip_assets.orchestration.failures import failed_videos, reason
 from clip_assets.orchestration.library_names import GPU_POOL, LibraryNames
 from clip_assets.orchestration.partitions import keys_of_run, version_events
@@ -39,14 +46,21 @@ UNFINISHED = [
 ]
 
 
-def open_instance() -> dg.DagsterInstance:
+@contextmanager
+def open_instance() -> Iterator[dg.DagsterInstance]:
     """The instance that ``DAGSTER_HOME`` names, opened by one process after another: the first makes its databases.
 
     Raises:
         SettingsError: As `instance_folder`.
     """
     with FileLock(instance_folder() / ".clip_assets_opening.lock"):
-        return quiet_instance()
+        opened = quiet_instance()
+    with opened as instance:
+        keep_connections(instance)
+        try:
+            yield instance
+        finally:
+            close_connections(instance)
 
 
 def registered(instance: dg.DagsterInstance, names: LibraryNames) -> Sequence[str]:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
@@ -22,7 +22,7 @@ from clip_assets.core.store.keys import escape_key
 from clip_assets.core.store.manifest import MANIFEST_NAME, Format, Manifest
 from clip_assets.core.store.refusals import is_out_of_room
 from clip_assets.core.store.store import Store
-from clip_assets.orchestration.dagster_internals import add_partition_metadata, provenance_tags
+from clip_assets.orchestration.dagster_internals import add_partition_metadata, keep_connections, provenance_tags
 from clip_assets.orchestration.failures import all_failed, every_video_s_fault, videos_failed
 from clip_assets.orchestration.run_liveness import Sign, signs_folder
 from clip_assets.orchestration.run_progress import follower
@@ -134,6 +134,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         """Tell `UPathIOManager` where its paths begin, and others that the run's process lives."""
         dg.UPathIOManager.__init__(self, base_path=self.store.root)
         if context.instance and context.run:
+            keep_connections(context.instance)
             self._sign = Sign(signs_folder(context.instance, context.run.run_id))
             follower().run_began(context.run.run_id)
 
@@ -287,9 +288,12 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
 
     def _link(self, key: str) -> dict[str, Any]:
         """The video's page, where the settings say where the pages are."""
-        if not self.browse_url:
-            return {}
-        return {"video": dg.MetadataValue.url(f"{self.browse_url.rstrip('/')}/video/{quote(key, safe='/')}")}
+        return {"video": self._page("video", key)} if self.browse_url else {}
+
+    def _page(self, kind: str, key: str, **asked: str) -> dg.UrlMetadataValue:
+        """The address of what `clip-assets browse` has of a video."""
+        question = f"?{urlencode(asked)}" if asked else ""
+        return dg.MetadataValue.url(f"{(self.browse_url or '').rstrip('/')}/{kind}/{quote(key, safe='/')}{question}")
 
     def _materialization(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> dg.AssetMaterialization:
         """The event that Dagster would make of a stored partition if its step succeeded."""
@@ -301,13 +305,15 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         )
 
     def _pictures(self, context: dg.OutputContext, manifest: Manifest) -> dict[str, dg.MetadataValue]:
-        """The pictures; of results elsewhere only where to see them: a million videos' would fill 100 GB of the log."""
+        """The pictures; of results elsewhere where to see them: a million videos' would fill 100 GB of the log."""
         key = manifest.partition_key
         if not self.store.is_local:
-            if not manifest.pictures:
-                return {}
-            seen = "on the video's page" if self.browse_url else f"by clip-assets show {shlex.quote(key)} --html FILE"
-            return {"pictures": dg.MetadataValue.text(f"stored beside the result; they are seen {seen}")}
+            shown = [name for name, picture in manifest.pictures.items() if picture.shown]
+            if shown and not self.browse_url:
+                command = f"clip-assets show {shlex.quote(key)} --html FILE"
+                return {"pictures": dg.MetadataValue.text(f"stored beside the result; see them with: {command}")}
+            asset = manifest.asset
+            return {name.rpartition(".")[0]: self._page("stored", key, asset=asset, name=name) for name in shown}
         try:
             pictures = self.store.pictures(manifest)
         except StoreError as error:  # the result counts

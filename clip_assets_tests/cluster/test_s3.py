@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import pytest
 
+from clip_assets.browse.app import create_app
 from clip_assets.core.records import ClipFeatures
 from clip_assets.core.store import Store
 from clip_assets.orchestration.definitions import build_definitions
+from clip_assets_tests.browse.client import Client
 from clip_assets_tests.making.platform import ASSETS, Platform, platform_of_single_frames
 from clip_assets_tests.making.s3 import BUCKET, S3, environment, new_bucket, s3_server
 
@@ -100,15 +102,26 @@ def test_results_are_those_of_a_disk(platform: Platform, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("platform", ["on"], indirect=True)
-def test_pictures_stay_out_of_the_event_log(platform: Platform) -> None:
-    result = platform.materialize("a.mp4")
-    (event,) = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey("clip_features")]
-    metadata = event.materialization.metadata
-    assert "clip-assets show a.mp4 --html FILE" in metadata["pictures"].value
-    assert not any(isinstance(value, dg.MarkdownMetadataValue) for value in metadata.values())
+def test_pictures_stay_out_of_the_event_log_which_says_where_they_are(platform: Platform) -> None:
+    assert "clip-assets show a.mp4 --html FILE" in told_of_features(platform)["pictures"].value
     manifest = platform.store.manifest("clip_features", "a.mp4")
     assert manifest is not None
-    assert platform.store.pictures(manifest)
+    (picture,) = platform.store.pictures(manifest)
+    platform.change(browse_url="http://films.example:3001/")
+    told = told_of_features(platform)
+    assert "pictures" not in told
+    address = told[picture.name].value.removeprefix("http://films.example:3001")
+    answer = Client(create_app(platform.settings)).get(address)
+    assert (answer.status, answer.body) == (200, picture.data)
+
+
+def told_of_features(platform: Platform) -> Mapping[str, dg.MetadataValue]:
+    """What the event log says of a video's features."""
+    result = platform.materialize("a.mp4", assets=["frame_indices", "clip_features"])
+    (event,) = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey("clip_features")]
+    metadata = event.materialization.metadata
+    assert not any(isinstance(value, dg.MarkdownMetadataValue) for value in metadata.values())
+    return metadata
 
 
 @pytest.mark.timeout(300)

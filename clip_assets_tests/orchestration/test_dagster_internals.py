@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +13,17 @@ from unittest.mock import patch
 
 import dagster as dg
 import pytest
+from sqlalchemy.event import listen, remove
+from sqlalchemy.pool import Pool
 
-from clip_assets.core.errors import ResultMissingError
+from clip_assets.core.errors import ResultMissingError, SettingsError
 from clip_assets.core.matching import match_texts
 from clip_assets.orchestration import dagster_internals
+from clip_assets.orchestration.dagster_internals import close_connections, keep_connections
+from clip_assets.orchestration.instance import open_instance
 from clip_assets.orchestration.partitions import version_events
 from clip_assets_tests.making import corpus
-from clip_assets_tests.making.platform import Platform, platform_of_single_frames
+from clip_assets_tests.making.platform import Platform, make_platform, platform_of_single_frames
 
 pytestmark = pytest.mark.dagster_bounds
 
@@ -152,3 +159,60 @@ def test_registering_many_videos_takes_no_transaction_for_each(platform: Platfor
     assert connections.call_count < 10
     assert platform.instance.get_materialized_partitions(VIDEO) == {*KEYS, *keys}
     assert platform.registered() == [*KEYS, *keys]
+
+
+@contextmanager
+def connections() -> Iterator[Counter[str]]:
+    """How many are opened to databases meanwhile."""
+    opened: Counter[str] = Counter()
+
+    def count(connection: object, record: object) -> None:
+        opened["all"] += 1
+
+    listen(Pool, "connect", count)
+    try:
+        yield opened
+    finally:
+        remove(Pool, "connect", count)
+
+
+def test_a_run_keeps_its_connections_and_what_it_records_is_there_for_others(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance, connections() as opened:
+        platform = make_platform(tmp_path, instance)
+        platform.change(pictures="off")
+        corpus.single_frame(platform.videos / "a.mp4")
+        platform.add("a.mp4")
+        first = platform.materialize("a.mp4")
+        opened.clear()
+        second = platform.materialize("a.mp4")
+        events = instance.all_logs(second.run_id)
+        assert opened["all"] <= len(events) + 10  # one to the run's own database for each
+        close_connections(instance)
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as other:
+        assert [event.message for event in other.all_logs(second.run_id)] == [event.message for event in events]
+        assert {run.run_id for run in other.get_runs()} == {first.run_id, second.run_id}
+        assert other.get_materialized_partitions(dg.AssetKey("shots")) == {"a.mp4"}
+
+
+def test_an_event_alters_the_file_of_its_run_at_once_by_which_the_ui_sees_it(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        keep_connections(instance)
+        run = instance.create_run_for_job(dg.job(name="any")(lambda: None))
+        instance.report_engine_event("none", run)
+        (file,) = tmp_path.rglob(f"{run.run_id}.db")
+        for message in ("one", "two"):
+            before = file.read_bytes()
+            instance.report_engine_event(message, run)
+            assert file.read_bytes() != before
+        close_connections(instance)
+
+
+def test_a_package_that_the_instance_asks_for_and_that_isnt_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagster.yaml").write_text("storage: {postgres: {postgres_url: 'postgresql://a/b'}}")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "dagster_postgres", None)
+    with pytest.raises(SettingsError, match=r"pip install 'clip_assets\[postgres\]'"), open_instance():
+        pass
