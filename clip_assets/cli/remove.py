@@ -77,7 +77,8 @@ def chosen_keys(settings: LibrarySettings, named: Sequence[Named], order: Sequen
         return keys
     source = settings.source
     source.check_listable()
-    keys = [key for key in keys if source.is_gone(key)]
+    seen = source.signatures(keys)
+    keys = [key for key in keys if seen[key] is None and source.is_gone(key)]
     if keys and not source.listing().videos:
         raise LibraryError(
             f"There is no video at all in {source.where()}: is a disk unmounted? Nothing is removed. "

@@ -18,6 +18,7 @@ from clip_assets.core.records import ClipFeatures
 from clip_assets.core.store import Store
 from clip_assets.demo import demo_clips
 from clip_assets.orchestration.definitions import build_definitions
+from clip_assets.orchestration.library_tick import Cursor, Look
 from clip_assets_tests.browse.client import Client
 from clip_assets_tests.making.platform import ASSETS, Platform, platform_of_single_frames
 from clip_assets_tests.making.s3 import BUCKET, S3, environment, new_bucket, s3_server
@@ -106,6 +107,24 @@ def test_features_are_those_of_a_disk_and_the_page_passes_videos_on(platform: Pl
     assert page.get("/media/deep/b.mp4", range=f"bytes={len(original)}-").status == 416
     assert page.get("/picture/deep/b.mp4?t=0&sharp=1").headers["content-type"] == "image/jpeg"
     assert page.get("/stretch/deep/b.mp4?from=0").headers["content-type"] == "video/mp4"
+
+
+def test_the_sensor_lists_and_asks_for_new_videos_alone(platform: Platform, s3: S3) -> None:
+    (platform.folder / "videos" / "c.mp4").write_bytes((platform.folder / "videos" / "a.mp4").read_bytes() + b"more")
+    upload(platform.folder / "videos", FILMS)
+    platform.change(settle_seconds=0)
+    before: str | None = None
+    requested: list[dict[str, int]] = []
+    for _ in range(2):
+        source = platform.settings.source
+        with s3.counted() as asked:
+            look = Look(platform.settings, platform.instance, platform.registered(), source.listing(), now=1000.0)
+            decision = look.decide(Cursor.from_json(before))
+        before = decision.cursor.to_json()
+        platform.instance.add_dynamic_partitions(platform.names("videos"), list(decision.new))
+        requested.append({**asked, "videos": len(decision.requested)})
+    assert requested[0]["videos"] == 3
+    assert requested[1] == {"LIST": 1, "videos": 0}
 
 
 class Project:
