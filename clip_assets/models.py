@@ -40,7 +40,7 @@ def family_of(name: str) -> Family:
     raise ModelError(f"There is no model {name!r}. Available: {', '.join(model_names())}.")
 
 
-def model_sha256(name: str, checkpoint: Path | None = None) -> str:
+def model_sha256(name: str, checkpoint: str | Path | None = None) -> str:
     """A model's identity, 64 hexadecimal digits; known without loading it.
 
     Raises:
@@ -57,7 +57,7 @@ def weights_are_here(name: str, *, folder: Path) -> bool:
 def load_model(
     name: str,
     *,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     weights_folder: Path,
     device: str = "cpu",
     precision: Precision = "fp32",
@@ -66,7 +66,7 @@ def load_model(
 
     Args:
         name: Of a model that a family knows.
-        checkpoint: The file of a model whose family takes one; no other model takes one.
+        checkpoint: The file of a model whose family takes one, or its URL; no other model takes one.
         weights_folder: Where published weights are, or are downloaded to.
         device: Where to compute, as torch names it.
         precision: Of weights and arithmetic. Weights of other precision are converted, fp32 ones are kept otherwise.

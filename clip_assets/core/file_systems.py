@@ -21,6 +21,11 @@ _ETAGS = ("generation", "ETag", "etag", "md5Hash", "content_md5", "Content-MD5")
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created", "Last-Modified")
 
 
+def is_url(location: str) -> bool:
+    """Whether a location is a URL rather than a path."""
+    return "://" in location
+
+
 def file_system(url: str | UPath, **options: Any) -> AbstractFileSystem:
     """The file system of a URL; the same one each time, as fsspec keeps them.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from clip_assets.advice import EXTRACT, explain
 from clip_assets.core.errors import ClipAssetsError
-from clip_assets.core.library.source import is_url
+from clip_assets.core.file_systems import is_url
 from clip_assets.core.model.bf16_advice import Bf16Advice
 from clip_assets.core.pipeline.decoding import VideoJob
 from clip_assets.core.pipeline.features import Extracted, ExtractionFailed, extract_features

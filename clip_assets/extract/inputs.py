@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clip_assets.core.errors import SettingsError
+from clip_assets.core.file_systems import is_url
 from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.listing import VIDEO_EXTENSIONS, has_video_extension, others_in_words
-from clip_assets.core.library.source import VideoSource, is_url, source_at
+from clip_assets.core.library.source import VideoSource, source_at
 from clip_assets.core.library.video_cache import VideoCache
 
 _Found = tuple[str, VideoSource | None, str]

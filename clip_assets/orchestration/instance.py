@@ -11,9 +11,10 @@ import dagster as dg
 from filelock import FileLock
 
 from clip_assets.core.errors import LibraryError, VideoError
+from clip_assets.core.file_systems import is_url
 from clip_assets.core.library.listing import VIDEO_EXTENSIONS, has_video_extension, others_in_words
 from clip_assets.core.library.regular_files import why_no_file
-from clip_assets.core.library.source import VideoSource, is_url, source_at
+from clip_assets.core.library.source import VideoSource, source_at
 from clip_assets.core.store import Store
 from clip_assets.core.video import check_is_video
 from clip_assets.orchestration.dagster_internals import (

@@ -110,8 +110,8 @@ class ClipModelResource(dg.ConfigurableResource):
         return self.gpu.resolved_precision(family_of(self.model_name).gpu_precision)
 
     @property
-    def _checkpoint(self) -> Path | None:
-        return Path(self.checkpoint) if self.checkpoint else None
+    def _checkpoint(self) -> str | None:
+        return self.checkpoint or None
 
 
 class VideoLibrary(dg.ConfigurableResource):
@@ -178,7 +178,7 @@ def video_library_of(context: Context, names: LibraryNames) -> VideoLibrary:
     return library
 
 
-_Which = tuple[str, Path | None, Path, tuple[str, ...], Precision]
+_Which = tuple[str, str | None, Path, tuple[str, ...], Precision]
 
 _loaded: dict[_Which, tuple[str, tuple[ClipModel, ...]]] = {}
 """What this process has loaded, with the SHA-256 of its weights: a changed checkpoint takes its old one's place."""

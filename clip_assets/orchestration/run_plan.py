@@ -8,9 +8,10 @@ from pathlib import Path
 import dagster as dg
 
 from clip_assets.core.errors import LibraryError
+from clip_assets.core.file_systems import is_url
 from clip_assets.core.library.named import Named, registered_keys
 from clip_assets.core.library.signatures import written_at_ns
-from clip_assets.core.library.source import VideoSource, is_url
+from clip_assets.core.library.source import VideoSource
 from clip_assets.orchestration.instance import all_keys, failures, keys_at, registered
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.results.states import State, VideoStatus, video_states

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clip_assets.core.errors import PartitionKeyError
+from clip_assets.core.file_systems import is_url
 from clip_assets.core.library.keys import is_under
-from clip_assets.core.library.source import VideoSource, is_url
+from clip_assets.core.library.source import VideoSource
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from clip_assets.core.file_systems import is_url
 from clip_assets.core.library.folder import Folder
 from clip_assets.core.library.listing import Listing
 from clip_assets.core.library.remote_folder import RemoteFolder
@@ -130,8 +131,3 @@ def source_at(location: str | Path, cache: VideoCache | None = None) -> VideoSou
     if is_url(str(location)):
         return RemoteFolder(str(location), cache or VideoCache())
     return Folder(Path(location))
-
-
-def is_url(location: str) -> bool:
-    """Whether a location is a URL rather than a path."""
-    return "://" in location

@@ -37,9 +37,9 @@ class Family:
     model_names: tuple[str, ...]
     knows: Callable[[str], bool]
     takes_checkpoint: Callable[[str], bool]
-    sha256: Callable[[str, Path | None], str]
+    sha256: Callable[[str, str | Path | None], str]
     is_here: Callable[[str, Path], bool]
-    load: Callable[[str, Path | None, Path, str, Precision], ClipModel]
+    load: Callable[[str, str | Path | None, Path, str, Precision], ClipModel]
     preprocessing: str
     gpu_precision: Precision
     language_note: str

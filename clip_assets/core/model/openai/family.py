@@ -22,7 +22,7 @@ def openai_family(bundled: Mapping[str, Path]) -> Family:
     """
     names = (*OPENAI_URLS, *bundled, "custom")
 
-    def load(name: str, checkpoint: Path | None, folder: Path, device: str, precision: Precision) -> ClipModel:
+    def load(name: str, checkpoint: str | Path | None, folder: Path, device: str, precision: Precision) -> ClipModel:
         from clip_assets.core.model.openai import loading  # numpy and more, that settings need not wait for
 
         path = find_weights(name, bundled, checkpoint=checkpoint, folder=folder)

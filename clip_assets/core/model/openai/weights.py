@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import ModelError
+from clip_assets.core.model.fetched import local_weights
 from clip_assets.core.user_cache import recall, remember
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ _CONNECT_TIMEOUT_SECONDS = 30
 _CHUNK_BYTES = 1 << 20
 
 
-def find_weights(name: str, bundled: Mapping[str, Path], *, checkpoint: Path | None = None, folder: Path) -> Path:
+def find_weights(name: str, bundled: Mapping[str, Path], *, checkpoint: str | Path | None = None, folder: Path) -> Path:
     """The file with the weights of model ``name``, absolute; one of OpenAI's is downloaded if it isn't there.
 
     Args:
         name: One of OpenAI's or of ``bundled``, or else "custom".
         bundled: By name the files of models that come with whoever offers them.
-        checkpoint: The file of model "custom" (default: ``DEFAULT_CHECKPOINT``); no other model takes one.
+        checkpoint: The file of model "custom", or its URL (default: ``DEFAULT_CHECKPOINT``); no other model takes one.
         folder: Where OpenAI's weights are, or are downloaded to.
 
     Raises:
@@ -61,7 +62,7 @@ def find_weights(name: str, bundled: Mapping[str, Path], *, checkpoint: Path | N
     if name in bundled:
         path, remedy = bundled[name], "It comes with the package that offers the model: install that again."
     else:
-        path = Path(checkpoint or DEFAULT_CHECKPOINT).absolute()
+        path = local_weights(checkpoint or DEFAULT_CHECKPOINT)
         remedy = "Put the checkpoint there, or give the path of another."
     if not path.is_file():
         raise ModelError(f"The weights of model {name!r} were expected in the file {path}, which isn't there. {remedy}")
@@ -73,7 +74,7 @@ def file_is_here(name: str, folder: Path) -> bool:
     return name not in OPENAI_URLS or _path_of(OPENAI_URLS[name], folder).exists()
 
 
-def model_sha256(name: str, bundled: Mapping[str, Path], checkpoint: Path | None = None) -> str:
+def model_sha256(name: str, bundled: Mapping[str, Path], checkpoint: str | Path | None = None) -> str:
     """SHA-256 of a model's weights; of OpenAI's it is known without the file. The arguments are `find_weights`'.
 
     Raises:
