@@ -4,8 +4,7 @@ The lowest and the highest version that setup.cfg allows are both tested (``dags
 """
 
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Lock
@@ -17,11 +16,9 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData as _Checked,
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
-from dagster._core.events import AssetObservationData, StepMaterializationData
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.runs import SqliteRunStorage, SqlRunStorage
 from dagster_shared.check import CheckError
@@ -33,7 +30,6 @@ from clip_assets.core.errors import SettingsError
 __all__ = [
     "AssetJob",
     "CheckRunHealthResult",
-    "InstancePages",
     "WorkerStatus",
     "add_partition_metadata",
     "close_connections",
@@ -43,7 +39,6 @@ __all__ = [
     "log_evaluations",
     "provenance_tags",
     "quiet_instance",
-    "report_together",
 ]
 
 # Dagster's names of the tags that say what a materialization was made from.
@@ -168,59 +163,6 @@ def _newest(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str
     }
 
 
-def report_together(
-    instance: dg.DagsterInstance, events: Sequence[dg.AssetMaterialization | dg.AssetObservation]
-) -> None:
-    """What the public `report_runless_asset_event` does for each of these events, in order, by one transaction for all.
-
-    That one takes several for each event, and opens a connection for each of them: 100,000 videos take a quarter of an
-    hour on PostgreSQL, and hours on SQLite. SQLite's copy of them in the file of a run without a name, which nobody
-    reads, isn't made.
-
-    Args:
-        instance: Where to.
-        events: Of one asset; of each partition at most one of a kind.
-    """
-    storage = instance.event_log_storage
-    if not events:
-        return
-    if not isinstance(storage, SqlEventLogStorage):
-        for event in events:
-            instance.report_runless_asset_event(event)
-        return
-    entries = [_runless(event) for event in events]
-    rows = [storage._event_to_row(entry) for entry in entries]
-    table = SqlEventLogStorageTable
-    with storage.index_transaction() as index:
-        stored = index.execute(
-            table.insert().returning(table.c.id, table.c.partition, table.c.dagster_event_type), rows
-        )
-        of = {(partition, kind): number for number, partition, kind in stored}
-        numbers = [of[row["partition"], row["dagster_event_type"]] for row in rows]
-        storage._store_asset_event_tags(index, entries, numbers)
-        newest = {row["dagster_event_type"]: position for position, row in enumerate(rows)}
-        for position in newest.values():  # what is known of the asset is what its last event of each kind says
-            storage._store_asset_event(index, entries[position], numbers[position])
-
-
-def _runless(event: dg.AssetMaterialization | dg.AssetObservation) -> dg.EventLogEntry:
-    data: StepMaterializationData | AssetObservationData
-    if isinstance(event, dg.AssetMaterialization):
-        kind, data = dg.DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event)
-    else:
-        kind, data = dg.DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event)
-    told = dg.DagsterEvent(event_type_value=kind.value, job_name="", event_specific_data=data)
-    return dg.EventLogEntry(
-        error_info=None,
-        level="INFO",
-        user_message="",
-        run_id="",
-        timestamp=time.time(),
-        job_name="",
-        dagster_event=told,
-    )
-
-
 def quiet_instance() -> dg.DagsterInstance:
     """The instance that ``DAGSTER_HOME`` names, where it doesn't capture what this process writes to its terminal.
 
@@ -243,34 +185,6 @@ def quiet_instance() -> dg.DagsterInstance:
         raise SettingsError(
             f"{settings} asks for the module {missing.name}, which isn't installed. {_ADVICE.get(missing.name, '')}"
         ) from error
-
-
-class InstancePages:
-    """Texts by number where the instance keeps the cursors of its daemon, which every host of the instance reaches.
-
-    Publicly an instance keeps nothing that isn't an event, a run or a partition. Nothing is ever deleted there, so
-    numbers are used again.
-
-    Args:
-        instance: Where to.
-        name: What tells these texts from all others.
-    """
-
-    def __init__(self, instance: dg.DagsterInstance, name: str) -> None:
-        self._storage = instance.daemon_cursor_storage
-        self._name = name
-
-    def read(self, numbers: Iterable[int]) -> dict[int, str]:
-        """The texts of these numbers that there are."""
-        keys = {self._key(number): number for number in numbers}
-        return {keys[key]: text for key, text in self._storage.get_cursor_values(set(keys)).items()}
-
-    def write(self, number: int, text: str) -> None:
-        """Put a text in place of the one of that number."""
-        self._storage.set_cursor_values({self._key(number): text})  # one: SQLite's takes no new ones beside old ones
-
-    def _key(self, number: int) -> str:
-        return f"clip_assets/{self._name}/{number}"
 
 
 def limit_pool(instance: dg.DagsterInstance, pool: str) -> None:

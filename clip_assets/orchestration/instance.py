@@ -23,8 +23,8 @@ from clip_assets.orchestration.dagster_internals import (
     keep_connections,
     limit_pool,
     quiet_instance,
-    report_together,
 )
+from clip_assets.orchestration.dagster_storage import report_together
 from clip_assets.orchestration.failures import failed_videos, reason
 from clip_assets.orchestration.library_names import GPU_POOL, LibraryNames
 from clip_assets.orchestration.partitions import keys_of_run, version_events

@@ -29,7 +29,7 @@ from clip_assets.core.library.changes import (
 from clip_assets.core.library.listing import Listing, VideoFile, others_in_words
 from clip_assets.core.library.state import LibraryMemory, LibraryState
 from clip_assets.core.store import Store
-from clip_assets.orchestration.dagster_internals import InstancePages
+from clip_assets.orchestration.dagster_storage import InstancePages
 from clip_assets.orchestration.instance import held_keys, move_to_trash, report_versions
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.partitions import partition_tags

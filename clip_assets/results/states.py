@@ -182,7 +182,7 @@ class _Comparing:
 
     def compare(self, videos: Sequence[_Signed]) -> Iterator[VideoStatus]:
         """What is stored of each of these videos; no asset has failed."""
-        found = iter(self.store.manifests([(asset, key) for key, _ in videos for asset in PER_VIDEO]))
+        found = iter(self.store.many.manifests([(asset, key) for key, _ in videos for asset in PER_VIDEO]))
         for key, signature in videos:
             manifests = {asset: next(found) for asset in PER_VIDEO}
             if signature is None and _is_gone(self._source, key):
@@ -214,7 +214,7 @@ class _Known:
 
     def identities(self, keys: Sequence[str]) -> Iterator[list[str | None]]:
         """What tells the results of each of these videos from all others."""
-        return self._comparing.store.identities_of(list(PER_VIDEO), keys)
+        return self._comparing.store.many.identities(list(PER_VIDEO), keys)
 
     def compare(self, videos: Sequence[_Signed], identities: Sequence[Sequence[str | None]]) -> Iterator[VideoStatus]:
         """What is stored of each of these videos, as `_Comparing.compare` gives it."""

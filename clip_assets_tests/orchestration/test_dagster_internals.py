@@ -18,7 +18,7 @@ from sqlalchemy.pool import Pool
 
 from clip_assets.core.errors import ResultMissingError, SettingsError
 from clip_assets.core.matching import match_texts
-from clip_assets.orchestration import dagster_internals
+from clip_assets.orchestration import dagster_internals, dagster_storage
 from clip_assets.orchestration.dagster_internals import close_connections, keep_connections
 from clip_assets.orchestration.instance import open_instance
 from clip_assets.orchestration.partitions import version_events
@@ -131,7 +131,7 @@ def test_events_that_are_recorded_together_are_what_dagster_records_one_by_one(
     tmp_path: Path, *, is_on_disk: bool
 ) -> None:
     said = []
-    for name, report in (("together", dagster_internals.report_together), ("each", report_each)):
+    for name, report in (("together", dagster_storage.report_together), ("each", report_each)):
         (tmp_path / name).mkdir()
         local = dg.DagsterInstance.local_temp(str(tmp_path / name))
         with local if is_on_disk else dg.DagsterInstance.ephemeral() as instance:
@@ -145,7 +145,7 @@ def test_events_that_are_recorded_together_are_what_dagster_records_one_by_one(
 def test_a_storage_of_another_kind_is_told_one_by_one() -> None:
     heard: list[Any] = []
     other: Any = SimpleNamespace(event_log_storage=object(), report_runless_asset_event=heard.append)
-    dagster_internals.report_together(other, EVENTS)
+    dagster_storage.report_together(other, EVENTS)
     assert heard == EVENTS
 
 

@@ -18,7 +18,7 @@ from clip_assets.core.errors import ClipAssetsError, VideoUnreadableError
 from clip_assets.core.library.fingerprints import fingerprint
 from clip_assets.core.library.folder import Folder
 from clip_assets.core.store.store import TRASH, Store
-from clip_assets.orchestration.dagster_internals import InstancePages
+from clip_assets.orchestration.dagster_storage import InstancePages
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.instance import all_keys, keys_at, register
 from clip_assets.orchestration.library_names import LibraryNames

@@ -22,6 +22,7 @@ from clip_assets.core.store.files import Files, LocalFiles
 from clip_assets.core.store.formats import decode_fields, encode_record
 from clip_assets.core.store.keys import escape_key
 from clip_assets.core.store.manifest import MANIFEST_NAME, Format, Manifest, StoredFile, StoredPicture
+from clip_assets.core.store.many import Many
 from clip_assets.core.store.refusals import TRASH, checked_asset, damaged, plain_json, reported
 from clip_assets.core.store.remote import RememberedFiles, RemoteFiles
 
@@ -49,6 +50,7 @@ class Store:
         root: Absolute.
         format: Of the results this store writes.
         is_local: Whether it is on a local disk.
+        many: Looks at very many results at once.
 
     Raises:
         SettingsError: The format isn't known, or the package that reaches the URL isn't installed.
@@ -64,6 +66,7 @@ class Store:
         self._files: Files = LocalFiles(self._base) if self.is_local else RemoteFiles(file_system(self.root))
         if remembers and not self.is_local:
             self._files = RememberedFiles(self._files, remembers)
+        self.many = Many(self._files, self._base)
 
     def write(
         self,
@@ -213,10 +216,7 @@ class Store:
         Raises:
             StoreError: The store can't be read.
         """
-        directory = f"{self._base}/{checked_asset(asset)}"
-        with reported("listed", directory):
-            found = [escaped for escaped, _ in self._files.find(directory, MANIFEST_NAME)]
-        for escaped in found:
+        for escaped in self.identities(asset):
             manifest = self.manifest_in(asset, escaped)
             if manifest is not None:
                 yield manifest.partition_key
@@ -241,29 +241,6 @@ class Store:
         with reported("read", path), suppress(FileNotFoundError, NotADirectoryError):
             return self._files.identity(path)
         return None
-
-    def identities_of(self, assets: Sequence[str], keys: Sequence[str]) -> Iterator[list[str | None]]:
-        """For each of these keys the `identity` of each asset; elsewhere than on a local disk by one listing for each.
-
-        Raises:
-            StoreError: The store can't be read.
-        """
-        escaped = [escape_key(key) for key in keys]
-        directories = [f"{self._base}/{checked_asset(asset)}" for asset in assets]
-        with reported("listed", self._base):
-            found = self._files.identities(directories, escaped, MANIFEST_NAME)
-        return map(list, zip(*found, strict=True))
-
-    def manifests(self, asked: Sequence[tuple[str, str]]) -> list[Manifest | None]:
-        """What `manifest` gives for each of these assets and keys, read at once.
-
-        Raises:
-            StoreError: The store can't be read.
-        """
-        paths = [f"{self._directory(asset, key)}/{MANIFEST_NAME}" for asset, key in asked]
-        with reported("read", self._base):
-            texts = self._files.read_all(paths)
-        return [_own(text, asset, key) for text, (asset, key) in zip(texts, asked, strict=True)]
 
     def manifest_in(self, asset: str, escaped: str) -> Manifest | None:
         """What is stored in a directory that `identities` names; None when nothing whole is.
@@ -371,12 +348,3 @@ class Store:
             for name, data, stored in read
             if data is not None and sha256(data) == stored.sha256
         ]
-
-
-def _own(data: bytes | None, asset: str, key: str) -> Manifest | None:
-    """The manifest that these bytes are, if they are one of this asset and key."""
-    try:
-        manifest = Manifest.from_json(data or b"")
-    except ValueError:
-        return None
-    return manifest if (manifest.asset, manifest.partition_key) == (asset, key) else None

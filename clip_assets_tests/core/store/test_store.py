@@ -498,11 +498,11 @@ def test_identities_and_manifests_of_many_are_those_of_each(root):
         store.write(ASSET, key, clip_features(), data_version="1", parameters={"of": key})
     assets = [ASSET, "shots"]
     each = [[store.identity(asset, key) for asset in assets] for key in keys]
-    assert list(store.identities_of(assets, keys)) == each
+    assert list(store.many.identities(assets, keys)) == each
     assert [bool(found) for found, _ in each] == [True, True, False, False]
     asked = [(asset, key) for key in keys for asset in assets]
-    assert store.manifests(asked) == [store.manifest(*of) for of in asked]
-    assert list(store.identities_of(assets, [])) == store.manifests([]) == []
+    assert store.many.manifests(asked) == [store.manifest(*of) for of in asked]
+    assert list(store.many.identities(assets, [])) == store.many.manifests([]) == []
 
 
 def test_a_directory_that_an_identity_is_of_leads_to_its_manifest(root):

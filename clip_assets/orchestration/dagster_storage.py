@@ -1,0 +1,93 @@
+"""Dagster's private API of an instance's storage: what is written by one transaction, and what is kept beside cursors.
+
+All else that is private is in ``dagster_internals.py``; the same versions are tested.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+from dagster._core.events import AssetObservationData, StepMaterializationData
+from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+
+
+def report_together(
+    instance: dg.DagsterInstance, events: Sequence[dg.AssetMaterialization | dg.AssetObservation]
+) -> None:
+    """What the public `report_runless_asset_event` does for each of these events, in order, by one transaction for all.
+
+    That one takes several for each event, and opens a connection for each of them: 100,000 videos take a quarter of an
+    hour on PostgreSQL, and hours on SQLite. SQLite's copy of them in the file of a run without a name, which nobody
+    reads, isn't made.
+
+    Args:
+        instance: Where to.
+        events: Of one asset; of each partition at most one of a kind.
+    """
+    storage = instance.event_log_storage
+    if not events:
+        return
+    if not isinstance(storage, SqlEventLogStorage):
+        for event in events:
+            instance.report_runless_asset_event(event)
+        return
+    entries = [_runless(event) for event in events]
+    rows = [storage._event_to_row(entry) for entry in entries]
+    table = SqlEventLogStorageTable
+    with storage.index_transaction() as index:
+        stored = index.execute(
+            table.insert().returning(table.c.id, table.c.partition, table.c.dagster_event_type), rows
+        )
+        of = {(partition, kind): number for number, partition, kind in stored}
+        numbers = [of[row["partition"], row["dagster_event_type"]] for row in rows]
+        storage._store_asset_event_tags(index, entries, numbers)
+        newest = {row["dagster_event_type"]: position for position, row in enumerate(rows)}
+        for position in newest.values():  # what is known of the asset is what its last event of each kind says
+            storage._store_asset_event(index, entries[position], numbers[position])
+
+
+def _runless(event: dg.AssetMaterialization | dg.AssetObservation) -> dg.EventLogEntry:
+    data: StepMaterializationData | AssetObservationData
+    if isinstance(event, dg.AssetMaterialization):
+        kind, data = dg.DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event)
+    else:
+        kind, data = dg.DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event)
+    told = dg.DagsterEvent(event_type_value=kind.value, job_name="", event_specific_data=data)
+    return dg.EventLogEntry(
+        error_info=None,
+        level="INFO",
+        user_message="",
+        run_id="",
+        timestamp=time.time(),
+        job_name="",
+        dagster_event=told,
+    )
+
+
+class InstancePages:
+    """Texts by number where the instance keeps the cursors of its daemon, which every host of the instance reaches.
+
+    Publicly an instance keeps nothing that isn't an event, a run or a partition. Nothing is ever deleted there, so
+    numbers are used again.
+
+    Args:
+        instance: Where to.
+        name: What tells these texts from all others.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, name: str) -> None:
+        self._storage = instance.daemon_cursor_storage
+        self._name = name
+
+    def read(self, numbers: Iterable[int]) -> dict[int, str]:
+        """The texts of these numbers that there are."""
+        keys = {self._key(number): number for number in numbers}
+        return {keys[key]: text for key, text in self._storage.get_cursor_values(set(keys)).items()}
+
+    def write(self, number: int, text: str) -> None:
+        """Put a text in place of the one of that number."""
+        self._storage.set_cursor_values({self._key(number): text})  # one: SQLite's takes no new ones beside old ones
+
+    def _key(self, number: int) -> str:
+        return f"clip_assets/{self._name}/{number}"
