@@ -70,7 +70,7 @@ class Folder:
                             others[PurePosixPath(entry.name).suffix.lower()] += 1
                         elif entry.is_symlink():
                             unlisted.append(Unlisted(key, why_no_file(Path(entry.path))))
-                    elif reason := why_no_file(Path(entry.path)):
+                    elif not entry.is_file() and (reason := why_no_file(Path(entry.path))):
                         unlisted.append(Unlisted(key, reason))
                     else:
                         validate_key(key)
@@ -178,7 +178,8 @@ class Folder:
 
     def _signature(self, key: str) -> Signature | None:
         try:
-            stat = self.path(key).stat()
+            validate_key(key)
+            stat = os.stat(f"{self.root}/{key}")  # noqa: PTH116 - a path object a file would cost more than the call
         except (OSError, PartitionKeyError):
             return None
         return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
