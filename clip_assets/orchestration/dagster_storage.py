@@ -41,10 +41,16 @@ def report_together(
         )
         of = {(partition, kind): number for number, partition, kind in stored}
         numbers = [of[row["partition"], row["dagster_event_type"]] for row in rows]
-        storage._store_asset_event_tags(index, entries, numbers)
-        newest = {row["dagster_event_type"]: position for position, row in enumerate(rows)}
-        for position in newest.values():  # what is known of the asset is what its last event of each kind says
-            storage._store_asset_event(index, entries[position], numbers[position])
+        # What is known of the asset is what its last event of each kind says.
+        newest = {row["dagster_event_type"]: position for position, row in enumerate(rows)}.values()
+        if hasattr(storage, "_store_asset_event_tags"):
+            storage._store_asset_event_tags(index, entries, numbers)
+            for position in newest:
+                storage._store_asset_event(index, entries[position], numbers[position])
+            return
+    storage.store_asset_event_tags(entries, numbers)  # early 1.13 takes a transaction of its own for these
+    for position in newest:
+        storage.store_asset_event(entries[position], numbers[position])
 
 
 def _runless(event: dg.AssetMaterialization | dg.AssetObservation) -> dg.EventLogEntry:

@@ -156,7 +156,7 @@ def test_registering_many_videos_takes_no_transaction_for_each(platform: Platfor
     storage = platform.instance.event_log_storage
     with patch.object(storage, "index_connection", wraps=storage.index_connection) as connections:
         platform.add(*keys)
-    assert connections.call_count < 10
+    assert connections.call_count < len(keys) / 2  # as many for any number of videos: 7, with the oldest Dagster 10
     assert platform.instance.get_materialized_partitions(VIDEO) == {*KEYS, *keys}
     assert platform.registered() == [*KEYS, *keys]
 
