@@ -5,11 +5,16 @@ All else that is private is in ``dagster_internals.py``; the same versions are t
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
 
 import dagster as dg
 from dagster._core.events import AssetObservationData, StepMaterializationData
 from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.runs import SqlRunStorage
+from dagster._core.storage.runs.schema import KeyValueStoreTable
+
+K = TypeVar("K", int, str)
 
 
 def report_together(
@@ -71,11 +76,10 @@ def _runless(event: dg.AssetMaterialization | dg.AssetObservation) -> dg.EventLo
     )
 
 
-class InstancePages:
-    """Texts by number where the instance keeps the cursors of its daemon, which every host of the instance reaches.
+class InstancePages(Generic[K]):
+    """Texts by number or name where the instance keeps its daemon's cursors, which every host of the instance reaches.
 
-    Publicly an instance keeps nothing that isn't an event, a run or a partition. Nothing is ever deleted there, so
-    numbers are used again.
+    Publicly an instance keeps nothing that isn't an event, a run or a partition.
 
     Args:
         instance: Where to.
@@ -86,14 +90,21 @@ class InstancePages:
         self._storage = instance.daemon_cursor_storage
         self._name = name
 
-    def read(self, numbers: Iterable[int]) -> dict[int, str]:
-        """The texts of these numbers that there are."""
-        keys = {self._key(number): number for number in numbers}
+    def read(self, pages: Iterable[K]) -> dict[K, str]:
+        """The texts of these pages that there are."""
+        keys = {self._key(page): page for page in pages}
         return {keys[key]: text for key, text in self._storage.get_cursor_values(set(keys)).items()}
 
-    def write(self, number: int, text: str) -> None:
-        """Put a text in place of the one of that number."""
-        self._storage.set_cursor_values({self._key(number): text})  # one: SQLite's takes no new ones beside old ones
+    def write(self, page: K, text: str) -> None:
+        """Put a text in place of the one of that page."""
+        self._storage.set_cursor_values({self._key(page): text})  # one: SQLite's takes no new ones beside old ones
 
-    def _key(self, number: int) -> str:
-        return f"clip_assets/{self._name}/{number}"
+    def remove(self, page: K) -> None:
+        """Delete a text, where the storage can: Dagster never does."""
+        if isinstance(self._storage, SqlRunStorage):
+            with self._storage.connect() as connection:
+                table = KeyValueStoreTable
+                connection.execute(table.delete().where(table.c.key == self._key(page)))
+
+    def _key(self, page: K) -> str:
+        return f"clip_assets/{self._name}/{page}"

@@ -8,7 +8,7 @@ nothing twice. `clip-assets run` does the same for its own runs, as it hears of 
 
 import json
 import time
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.core.library.changes import neighbour_batches
-from clip_assets.orchestration.failures import failed_videos, is_every_video_s_fault
+from clip_assets.orchestration.failures import failed_videos, is_every_video_s_fault, was_interrupted
 from clip_assets.orchestration.instance import registered
 from clip_assets.orchestration.library_names import JOB_ASSETS, LibraryNames
 from clip_assets.orchestration.partitions import KEYS_TAG, keys_of_run, partition_tags
@@ -109,15 +109,16 @@ class FailuresLook:
             return []
         entries = self.instance.all_logs(run.run_id, of_type=_EVENTS)
         events = [entry.dagster_event for entry in entries if entry.dagster_event]
-        steps = [event for event in events if event.is_step_failure]
-        if len(keys) == 1 and (steps or AGAIN_TAG in run.tags):
+        steps = [event for event in events if event.is_step_failure and not was_interrupted(event)]
+        is_blamed = bool(steps) or (AGAIN_TAG in run.tags and record.start_time is not None)
+        if len(keys) == 1 and is_blamed:
             return []
         if is_every_video_s_fault(steps):
             self._notes.append(f"run {run.run_id} failed for a reason that every video shares; it isn't split")
             return []
         recorded = {(self.names.asset(event.asset_key), event.partition) for event in events if event.asset_key}
         left = self._left(record, recorded)
-        batches = self._batches(left, alone=_alone(left, run, steps))
+        batches = self._batches(left, alone=(failed_videos(steps) or left) if is_blamed else ())
         self._notes.append(f"run {run.run_id} failed: {len(left)} videos are asked for again, in {len(batches)} runs")
         return [self._again(run, batch, left[batch[0]]) for batch in batches]
 
@@ -181,10 +182,3 @@ class FailuresLook:
             asset_selection=self.names.keys(assets),
             tags={**partition_tags(batch), AGAIN_TAG: run.run_id},
         )
-
-
-def _alone(left: Mapping[str, object], run: dg.DagsterRun, steps: Sequence[dg.DagsterEvent]) -> Collection[str]:
-    """The videos that are asked for each on its own: those that are at fault, or all where one is and nobody knows."""
-    if not steps and AGAIN_TAG not in run.tags:  # its process was killed, which no video need be at fault for
-        return ()
-    return failed_videos(steps) or left

@@ -71,6 +71,12 @@ def is_every_video_s_fault(step_failures: Iterable[dg.DagsterEvent]) -> bool:
     return any(_SHARED in _told(event) for event in step_failures)
 
 
+def was_interrupted(step_failure: dg.DagsterEvent) -> bool:
+    """Whether a step failed because its process was told to end, for which no video is at fault."""
+    source = step_failure.step_failure_data.error_source
+    return source is not None and source.value == "INTERRUPT"
+
+
 def reason(step_failures: Iterable[dg.DagsterEvent]) -> str:
     """Why the first of these steps failed, in words; empty where nobody knows."""
     for event in step_failures:

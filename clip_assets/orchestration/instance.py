@@ -28,7 +28,7 @@ from clip_assets.orchestration.dagster_storage import report_together
 from clip_assets.orchestration.failures import failed_videos, reason
 from clip_assets.orchestration.library_names import GPU_POOL, LibraryNames
 from clip_assets.orchestration.partitions import keys_of_run, version_events
-from clip_assets.orchestration.run_liveness import GONE, is_abandoned, signs_folder
+from clip_assets.orchestration.run_liveness import GONE, is_abandoned
 from clip_assets.project import instance_folder
 from clip_assets.results.assets import PER_VIDEO
 from clip_assets.results.failure import Failure
@@ -78,7 +78,7 @@ def held_keys(instance: dg.DagsterInstance, names: LibraryNames, order: Sequence
         order: All keys in order of registration; None: they are read where they are needed.
     """
     unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    runs = [run for run in unfinished if names.may_touch(run) and not _is_abandoned(instance, run)]
+    runs = [run for run in unfinished if names.may_touch(run) and not is_abandoned(instance, run)]
     if not runs:
         return set()
     order = registered(instance, names) if order is None else order
@@ -89,13 +89,9 @@ def held_keys(instance: dg.DagsterInstance, names: LibraryNames, order: Sequence
 def end_abandoned_runs(instance: dg.DagsterInstance) -> None:
     """Record that runs failed whose process is gone, as Dagster's daemon does where one is at work."""
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        if _is_abandoned(instance, run):
+        if is_abandoned(instance, run):
             instance.report_run_failed(run, GONE)
             free_pools(instance, run.run_id)
-
-
-def _is_abandoned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    return is_abandoned(signs_folder(instance, run.run_id))
 
 
 def limit_encoding(instance: dg.DagsterInstance) -> None:

@@ -24,7 +24,7 @@ from clip_assets.core.store.refusals import is_out_of_room
 from clip_assets.core.store.store import Store
 from clip_assets.orchestration.dagster_internals import add_partition_metadata, keep_connections, provenance_tags
 from clip_assets.orchestration.failures import all_failed, every_video_s_fault, videos_failed
-from clip_assets.orchestration.run_liveness import Sign, signs_folder
+from clip_assets.orchestration.run_liveness import Pulse, Sign, signs_folder
 from clip_assets.orchestration.run_progress import follower
 from clip_assets.orchestration.work import Computed, Failed, Work
 from clip_assets.results.assets import PER_VIDEO
@@ -109,6 +109,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
     """Stores what a `Work` describes at ``<base_path>/<asset>/<partition key, escaped>/``."""
 
     _sign: Sign | None = PrivateAttr(default=None)
+    _pulse: Pulse | None = PrivateAttr(default=None)
     _kept_store: Store | None = PrivateAttr(default=None)
 
     base_path: str = Field(description="Where results are stored: a folder, or any fsspec URL.")
@@ -136,10 +137,14 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         if context.instance and context.run:
             keep_connections(context.instance)
             self._sign = Sign(signs_folder(context.instance, context.run.run_id))
+            if not context.instance.is_ephemeral:  # which no other process knows
+                self._pulse = Pulse.of(context.instance, context.run.run_id)
             follower().run_began(context.run.run_id)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Take the sign of life down."""
+        """Take the signs of life down."""
+        if self._pulse:
+            self._pulse.stop()
         if self._sign:
             self._sign.take_down()
 
@@ -161,13 +166,13 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
 
         Raises:
             dagster.Failure: Partitions failed; names each with its reason. The others are stored and recorded, or as
-                many as were done when whoever follows the run stopped it. Or there is no room to store anything; what
+                many as were done when the run was to stop. Or there is no room to store anything; what
                 was stored before is recorded.
-            dagster.DagsterExecutionInterruptedError: Whoever follows the run stopped it, and nothing failed.
+            dagster.DagsterExecutionInterruptedError: The run was to stop, and nothing failed.
         """
         if not isinstance(obj, Work):
             raise TypeError(f"{type(self).__name__} stores what a Work describes, and got a {type(obj).__name__}.")
-        if follower().is_to_stop():  # during a step that this one needn't wait for
+        if self._is_to_stop():  # during a step that this one needn't wait for
             raise dg.DagsterExecutionInterruptedError("Stopped before it began.")
         stored: list[Manifest] = []
         failed: dict[str, Exception] = {}
@@ -184,7 +189,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
                     context.log.error(f"{outcome.key}: {explain(outcome.error, PLATFORM)}")
                 else:
                     stored.append(outcome)
-                if stopped := follower().is_to_stop():
+                if stopped := self._is_to_stop():
                     break
         if not (failed or stopped or no_room):
             for manifest in stored:
@@ -201,6 +206,10 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         asset = _asset(context)
         attempt = Attempt(asset, self.attempt_digests.get(asset, ""), obj.signatures)
         raise videos_failed(failed, of=len(obj.wanted) + len(obj.failed), stopped=stopped, attempt=attempt)
+
+    def _is_to_stop(self) -> bool:
+        """Whether whoever follows the run stops it, or others took it for failed and have its videos."""
+        return follower().is_to_stop() or (self._pulse is not None and self._pulse.is_over)
 
     def _outcomes(self, context: dg.OutputContext, work: Work) -> Generator[Manifest | Failed]:
         """What comes of each partition: what is stored already first, then the others as they are computed.

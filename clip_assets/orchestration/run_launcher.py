@@ -7,7 +7,7 @@ An instance names its launcher in its ``dagster.yaml``; those that this package 
 import dagster as dg
 
 from clip_assets.orchestration.dagster_internals import CheckRunHealthResult, WorkerStatus
-from clip_assets.orchestration.run_liveness import GONE, is_abandoned, signs_folder
+from clip_assets.orchestration.run_liveness import GONE, is_abandoned
 
 
 class WatchedRunLauncher(dg.DefaultRunLauncher):
@@ -20,6 +20,6 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Whether the run's process lives; a run that gives no sign is left alone."""
-        if is_abandoned(signs_folder(self._instance, run.run_id)):
+        if is_abandoned(self._instance, run):
             return CheckRunHealthResult(WorkerStatus.NOT_FOUND, GONE)
         return CheckRunHealthResult(WorkerStatus.RUNNING)

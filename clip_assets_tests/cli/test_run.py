@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform as host
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -147,7 +148,7 @@ def test_what_another_run_holds_is_left_to_it_unless_its_process_is_gone(platfor
     assert told.became == {"0.mp4": "left", "1.mp4": "done"}
     folder = signs_folder(platform.instance, held.run_id)
     folder.mkdir(parents=True)
-    (folder / "1-x.alive").touch()  # which nobody locks
+    (folder / f"{host.node()}-1-x.alive").touch()  # which nobody locks
     assert _execute(platform, _plan(platform, "0.mp4")).became == {"0.mp4": "done"}
 
 

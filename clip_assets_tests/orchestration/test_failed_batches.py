@@ -18,6 +18,7 @@ from clip_assets.core.errors import ResultMissingError
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.failed_batches import AGAIN_TAG, LOOK_BACK_SECONDS, FailuresCursor, FailuresLook
 from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.partitions import partition_tags
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.platform import ASSETS, Platform, platform_of_single_frames
 
@@ -70,10 +71,13 @@ def materialized(platform: Platform, asset: str) -> list[str]:
     return sorted(platform.instance.get_materialized_partitions(dg.AssetKey(asset)))
 
 
-def die(platform: Platform, job: str, tags: dict[str, str]) -> None:
-    """A run whose process is gone."""
-    run = dg.DagsterRun(job, run_id=str(uuid.uuid4()), tags=tags, status=dg.DagsterRunStatus.STARTED)
-    platform.instance.report_run_failed(platform.instance.add_run(run))
+def die(platform: Platform, job: str, tags: dict[str, str], *, begun: bool = True) -> None:
+    """A run whose process is gone, or that waited for one in vain."""
+    run = platform.instance.add_run(dg.DagsterRun(job, run_id=str(uuid.uuid4()), tags=tags))
+    if begun:
+        start = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name=job)
+        platform.instance.report_dagster_event(start, run.run_id)
+    platform.instance.report_run_failed(run)
 
 
 @pytest.fixture
@@ -203,6 +207,12 @@ def test_a_batch_that_died_without_a_word_is_asked_for_once_more_and_then_split(
 def test_a_video_whose_own_run_died_twice_is_not_asked_for_for_ever(platform: Platform, batch: list[str]) -> None:
     die(platform, "match_texts", {"dagster/partition": "a.mp4", AGAIN_TAG: "the run before"})
     assert asked(split(platform)) == []
+
+
+@pytest.mark.parametrize("keys", [["a.mp4"], ["a.mp4", "e.mp4"]])
+def test_what_never_began_is_asked_for_again_as_it_was(platform: Platform, batch: list[str], keys: list[str]) -> None:
+    die(platform, "match_texts", {**partition_tags(keys), AGAIN_TAG: "the run before"}, begun=False)
+    assert asked(split(platform)) == [(keys, ["text_match"])]
 
 
 def test_a_batch_that_failed_for_want_of_a_model_is_not_split(platform: Platform) -> None:

@@ -32,11 +32,11 @@ _Entries = dict[str, Any]
 class Pages(Protocol):
     """Where pages are kept: texts by number, of which a text that was written is there for whoever looks later."""
 
-    def read(self, numbers: Iterable[int]) -> Mapping[int, str]:
+    def read(self, numbers: Iterable[int], /) -> Mapping[int, str]:
         """The pages of these numbers that there are."""
         ...
 
-    def write(self, number: int, text: str) -> None:
+    def write(self, number: int, text: str, /) -> None:
         """Put a page in place of the one of that number."""
         ...
 
