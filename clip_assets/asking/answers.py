@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from clip_assets.core.errors import ResultMissingError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from clip_assets.core.records import ScoreKind
     from clip_assets.core.search.upkeep import Census
 
 
@@ -28,9 +29,12 @@ class Moment:
         to_ms: Where it ends, midway between two samples, or at the video's end.
         best_ms: The time of the sample that goes best with it.
         score: The cosine of that sample's feature with the query.
-        probability: Of the sentence, against the model's default sentences; None unless one sentence was asked for.
+        probability: Of the sentence: against the model's default sentences with ``softmax``, by itself with
+            ``sigmoid``; None unless one sentence was asked for.
         fits_better: The default sentence that is likelier than the one asked for; empty where none is.
         also_in: Videos of the same content, by other names.
+        score_kind: ``softmax`` or ``sigmoid``: what made the probability; empty where there is none. Probabilities of
+            one kind aren't to be compared with those of the other.
     """
 
     key: str
@@ -41,6 +45,7 @@ class Moment:
     probability: float | None = None
     fits_better: str = ""
     also_in: tuple[str, ...] = ()
+    score_kind: ScoreKind | Literal[""] = ""
     _thumbnail: Callable[[], Image] | None = field(default=None, repr=False, compare=False)
 
     def thumbnail(self) -> Image:

@@ -315,6 +315,7 @@ class Library:
             probability=likely.probability if likely else None,
             fits_better=likely.fits_better.removeprefix(_PHRASE) if likely else "",
             also_in=tuple(video.key for video in found.also_in),
+            score_kind=likely.score_kind if likely else "",
             _thumbnail=functools.partial(self._thumbnail, found),
         )
 

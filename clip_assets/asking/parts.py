@@ -43,7 +43,7 @@ def picture_part(encoder: QueryEncoder, picture: Picture) -> Part:
 def likelihoods_of(
     encoder: QueryEncoder, model: str, sentence: str, moments: Sequence[Found]
 ) -> list[Likelihood] | list[None]:
-    """How likely a sentence is for each moment, against the model's default ones."""
+    """How likely a sentence is for each moment, beside the model's default ones."""
     if not moments:
         return []
     others = default_texts(model)

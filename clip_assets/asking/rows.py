@@ -40,9 +40,10 @@ _MOMENT = (
     Column("to_ms", "float64", "ms, where it ends"),
     Column("best_ms", "float64", "ms, the sample that goes best with what was asked for"),
     Column("score", "float64", "cosine of that sample's feature with the query"),
-    Column("probability", "float64", "of the sentence, against the model's default sentences; NaN where not known"),
+    Column("probability", "float64", "of the sentence, as score_kind says; NaN where not known"),
     Column("fits_better", "str", "the default sentence that is likelier; empty where none is"),
     Column("also_in", "str", "videos of the same content, by other names, joined by line breaks"),
+    Column("score_kind", "str", "softmax: against the model's default sentences; sigmoid: by itself; empty: not known"),
 )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clip_assets.asking.answers import Moment, Scores
     from clip_assets.asking.library import Library
     from clip_assets.core.picture import Picture
+    from clip_assets.core.records import ScoreKind
     from clip_assets.core.store import Store
 
 _MOST_SENTENCES, _LEAST = 8, 0.005
@@ -75,12 +76,14 @@ class Sentence:
         path: Of the drawing, from 0 at the bottom to 1 at the top.
         peak: Its highest probability.
         peak_ms: When that is.
+        score_kind: What made the probability.
     """
 
     text: str
     path: str
     peak: float
     peak_ms: float
+    score_kind: ScoreKind
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,7 @@ def sentences(store: Store, key: str, duration_ms: float) -> list[Sentence]:
                 area(times, probabilities[:, one], duration_ms, 0.0, 1.0),
                 float(peaks[one]),
                 float(times[probabilities[:, one].argmax()]),
+                MatchSummary.read(manifest.summary).score_kind,
             )
             for one in best
         ]

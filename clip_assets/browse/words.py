@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+from clip_assets.results.facts import SCORE_WORDS
+
 _LONGEST_REASON = 400
 
 
@@ -75,4 +77,5 @@ FILTERS = {
     "short": short,
     "seconds": seconds,
     "after": after,
+    "score_words": SCORE_WORDS.__getitem__,
 }

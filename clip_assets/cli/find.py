@@ -215,8 +215,8 @@ def _write_files(library: Library, found: Moments, arguments: Namespace) -> bool
 def _print_table(found: Moments) -> None:
     for name in found.names:
         _print(f"name: {name}")
-    is_sentence = any(moment.probability is not None for moment in found)
-    table = _table("video", "from - to (s)", "best", "score", *(["probability", "fits better"] if is_sentence else []))
+    kind = next((moment.score_kind for moment in found if moment.score_kind), "")  # one model has one
+    table = _table("video", "from - to (s)", "best", "score", *([f"{kind} probability", "fits better"] if kind else []))
     for moment in found:
         also = "".join(f"\nalso in {key}" for key in moment.also_in)
         cells = [f"{moment.key}{also}", _span(moment), f"{moment.best_ms / 1000:.2f}", f"{moment.score:.3f}"]
@@ -234,7 +234,7 @@ def _print_table(found: Moments) -> None:
 def _in_words(moment: Moment) -> str:
     words = f"{_span(moment)} s, best at {moment.best_ms / 1000:.2f} s, score {moment.score:.3f}"
     if moment.probability is not None:
-        words += f", probability {moment.probability:.1%}"
+        words += f", probability {moment.probability:.1%} ({moment.score_kind})"
     if moment.fits_better:
         words += f", fits better: {moment.fits_better}"
     return words + "".join(f"; also in {key}" for key in moment.also_in)

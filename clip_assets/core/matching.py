@@ -70,7 +70,7 @@ def match_texts(
             f"{len(frames)} features. Give one text a text feature and one time a feature."
         )
     logits = score.logits(_normalize(frames, "frame") @ _normalize(sentences, "text").T)
-    return TextMatch(tuple(texts), score.probabilities(logits), logits, times)
+    return TextMatch(tuple(texts), score.probabilities(logits), logits, times, score.kind)
 
 
 def text_parameters(texts: Sequence[str]) -> dict[str, int | str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+ScoreKind = Literal["softmax", "sigmoid"]
+"""What makes probabilities of a model's logits, see `core.model.score.Score`: sentences compete, or each stands alone."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ class ClipFeatures:
         indices: int64 (T,), the encoded frame, 0-based in presentation order of the source.
         fps: The source's average rate, frames per second.
         model_name: The model's name, as in ``ViT-B/32``.
-        weights_sha256: SHA-256 of the weights' file, 64 hexadecimal digits: the model's identity.
+        weights_sha256: The model's identity, 64 hexadecimal digits, see `core.model.family.Family.sha256`.
         damage: Empty for a whole video; else what is missing from a damaged one that was kept on request.
     """
 
@@ -197,15 +200,18 @@ class TextMatch:
 
     Attributes:
         texts: (N,), the sentences, in the order given.
-        probabilities: float64 (T, N), softmax over the sentences; rows sum to 1.
-        logits: float64 (T, N), logit scale times cosine.
+        probabilities: float64 (T, N), of the logits; with ``softmax`` over the sentences rows sum to 1, with
+            ``sigmoid`` each stands for itself.
+        logits: float64 (T, N), logit scale times cosine, plus the model's bias where it has one.
         timestamps_ms: float64 (T,), the sample's time.
+        score_kind: What made the probabilities; those of one kind aren't to be compared with those of the other.
     """
 
     texts: tuple[str, ...]
     probabilities: NDArray[np.float64]
     logits: NDArray[np.float64]
     timestamps_ms: NDArray[np.float64]
+    score_kind: ScoreKind = "softmax"
 
 
 @dataclass(frozen=True, eq=False)

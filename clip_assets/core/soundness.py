@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clip_assets.core.matching import text_parameters
+from clip_assets.core.model.score import Score
 from clip_assets.core.records import ClipFeatures, FrameIndices, Shots, TextMatch
 from clip_assets.core.shots import unit_rows
 
@@ -25,7 +26,7 @@ ANY_NORMS = (0.01, 1000.0)
 FROZEN_FRAMES = 5
 """So many different frames with the very same feature are worth a look at their pictures."""
 
-_SUM_TOLERANCE = 1e-9
+_TOLERANCE = 1e-9
 _FLOAT16_TOLERANCE = 2e-3
 _ROUNDING = 4e-15
 
@@ -112,9 +113,7 @@ def match_findings(match: TextMatch, parameters: Mapping[str, Any]) -> Iterator[
         match: As stored.
         parameters: What they were made with, see `text_parameters`.
     """
-    sums = match.probabilities.sum(axis=1)
-    furthest = float(sums[np.abs(sums - 1).argmax()]) if len(sums) else math.nan
-    yield Finding("row sum furthest from 1", f"{furthest!r}", "1.0", bool(np.abs(furthest - 1) <= _SUM_TOLERANCE))
+    yield _softmax_finding(match) if match.score_kind == "softmax" else _sigmoid_finding(match)
     shape = (len(match.timestamps_ms), parameters["texts"])
     shapes = {match.probabilities.shape, match.logits.shape, (len(match.timestamps_ms), len(match.texts))}
     yield Finding("frames x sentences", " and ".join(map(str, sorted(shapes))), str(shape), shapes == {shape})
@@ -122,6 +121,20 @@ def match_findings(match: TextMatch, parameters: Mapping[str, Any]) -> Iterator[
     yield Finding(
         "SHA-256 of the sentences", str(sentences), parameters["texts_sha256"], sentences == parameters["texts_sha256"]
     )
+
+
+def _softmax_finding(match: TextMatch) -> Finding:
+    sums = match.probabilities.sum(axis=1)
+    furthest = float(sums[np.abs(sums - 1).argmax()]) if len(sums) else math.nan
+    return Finding("row sum furthest from 1", f"{furthest!r}", "1.0", bool(np.abs(furthest - 1) <= _TOLERANCE))
+
+
+def _sigmoid_finding(match: TextMatch) -> Finding:
+    what, expected = "probability furthest from the sigmoid of its logit", f"at most {_TOLERANCE:g} away"
+    if match.probabilities.shape != match.logits.shape or not match.probabilities.size:
+        return Finding(what, "none", expected, False)
+    apart = np.abs(match.probabilities - Score(1.0, kind="sigmoid").probabilities(match.logits))
+    return Finding(what, f"{apart.max():.2g} away", expected, bool(apart.max() <= _TOLERANCE))
 
 
 def shot_findings(shots: Shots, features: ClipFeatures) -> Iterator[Finding]:

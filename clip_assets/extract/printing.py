@@ -122,7 +122,7 @@ class Predictions:
             {"sample_index": index, "timestamp_ms": time, "matches": self._ranked(match, index)}
             for index, time in enumerate(match.timestamps_ms.tolist())
         ]
-        return {"video": video.name, "frames": frames}
+        return {"video": video.name, "score_kind": match.score_kind, "frames": frames}
 
     def _ranked(self, match: TextMatch, index: int) -> list[dict[str, Any]]:
         """The sentences to show of a frame: the best ones, or all in a table's order, or all in the order given."""

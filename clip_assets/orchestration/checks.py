@@ -65,7 +65,7 @@ def build_checks(names: LibraryNames, partitions: dg.PartitionsDefinition[str]) 
         return _evaluate(context, shots, lambda key: shot_findings(shots[key], clip_features[key]))
 
     def probabilities_are_sound(context: dg.AssetCheckExecutionContext, text_match: StoredBytes) -> dg.AssetCheckResult:
-        """Each row of probabilities sums to one; the columns are the sentences that were asked for."""
+        """Probabilities are what their score makes of logits; the columns are the sentences that were asked for."""
         return _evaluate(context, text_match, lambda key: match_findings(text_match[key], text_match.parameters(key)))
 
     library = {names("library")}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clip_assets.core.records import ScoreKind
 from clip_assets.results.summaries import FeatureSummary, FrameSummary, MatchSummary, ShotSummary, Summary
 
 Rows = list[Sequence[Any]]
@@ -32,6 +33,12 @@ PLOT_NAMES = {
     "frames_per_second": "computed_frames_per_second",
 }
 """The names of numbers of a summary above a plot over materializations, where nothing else stands beside them."""
+
+SCORE_WORDS: Mapping[ScoreKind, str] = {
+    "softmax": "softmax: the sentences compete, and the probabilities of a sample sum to 1",
+    "sigmoid": "sigmoid: each sentence is judged by itself; not to be compared with a softmax",
+}
+"""What a probability is of."""
 
 _GLANCE_STRETCHES = 6
 _ASSUMED_TIMES = ("times assumed", "one frame after another at the average rate: a bare stream tells no times")
@@ -137,6 +144,11 @@ def stretch_rows(summary: MatchSummary) -> Rows:
         (round(s.from_ms / 1000, 3), round(s.to_ms / 1000, 3), s.text, round(s.probability, 4))
         for s in summary.stretches
     ]
+
+
+def match_rows(summary: MatchSummary) -> Rows:
+    """What there is to know of a match, from its summary."""
+    return [("sentences", _told("{}", summary.texts)), ("score", SCORE_WORDS[summary.score_kind])]
 
 
 def at_a_glance(summary: MatchSummary) -> str:

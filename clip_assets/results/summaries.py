@@ -12,11 +12,13 @@ from typing import Any, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clip_assets.core.matching import Stretch
+from clip_assets.core.records import ScoreKind
 
-SUMMARY_VERSION = 3
+SUMMARY_VERSION = 4
 """Of the summaries that are written. Raise it where a value comes, goes or changes its meaning, and let `Summary.read`
 turn the old meaning into the new one. Version 1, which stored no number, told of no treatment and of no stream; up to
-version 2 the last stretch of a match ended with the last sample, which is shown as it is."""
+version 2 the last stretch of a match ended with the last sample, which is shown as it is; up to version 3 every score
+was a softmax, and none was told."""
 
 
 class Summary(BaseModel):
@@ -153,9 +155,11 @@ class MatchSummary(Summary):
         stretch_count: Number of stretches in all.
         lines: Of the strongest sentences: the sentence, its probability over time drawn with characters, its peak, and
             the peak's time in seconds.
+        score_kind: What made the probabilities.
     """
 
     texts: int | None = None
     stretches: tuple[Stretch, ...] = ()
     stretch_count: int | None = None
     lines: tuple[tuple[str, str, float, float], ...] = ()
+    score_kind: ScoreKind = "softmax"

@@ -46,6 +46,7 @@ def match_told(manifest: Manifest) -> Told:
     """What the frames show when."""
     summary = MatchSummary.read(manifest.summary)
     return facts.at_a_glance(summary), [
+        Table(list(facts.FACT_COLUMNS), facts.match_rows(summary)),
         Table(list(facts.LINE_COLUMNS), summary.lines),
         Table(list(facts.STRETCH_COLUMNS), facts.stretch_rows(summary)),
     ]

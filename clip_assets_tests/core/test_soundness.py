@@ -175,6 +175,17 @@ def test_sound_probabilities_are_found_sound() -> None:
     assert wrong(match_findings(MATCH, text_parameters(TEXTS))) == []
 
 
+def test_a_sigmoid_s_probabilities_are_compared_with_their_logits_and_need_not_sum_to_one() -> None:
+    score = Score(10.0, -5.0, "sigmoid")
+    match = match_texts(FEATURES.clip, np.eye(2, 8), score, TEXTS, FEATURES.timestamps_ms)
+    assert wrong(match_findings(match, text_parameters(TEXTS))) == []
+    (finding,) = wrong(match_findings(replace(match, score_kind="softmax"), text_parameters(TEXTS)))
+    assert finding.what == "row sum furthest from 1"
+    for spoilt in (match.probabilities + 0.01, np.full_like(match.probabilities, np.nan)):
+        (finding,) = wrong(match_findings(replace(match, probabilities=spoilt), text_parameters(TEXTS)))
+        assert finding.what == "probability furthest from the sigmoid of its logit"
+
+
 @pytest.mark.parametrize("value", [0.9, np.nan])
 def test_rows_that_do_not_sum_to_one_are_named(value: float) -> None:
     probabilities = MATCH.probabilities.copy()

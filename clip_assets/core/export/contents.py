@@ -93,7 +93,7 @@ CONTENTS: Mapping[What, Content] = {
         _ROW,
         (
             _SAMPLE_TIME,
-            Field("probabilities", "probabilities", "of each sentence; a row sums to 1", is_vector=True),
+            Field("probabilities", "probabilities", "of each sentence", is_vector=True),
         ),
     ),
 }
@@ -137,7 +137,11 @@ def stored_table(
     parts = tuple(part for its, part in found if its == kind)
     if len(parts) < len(found):
         left_out[f"whose {what} are of another form, or of other sentences, than most"] += len(found) - len(parts)
-    columns = _columns(content, kind, _texts(store, parts) if what == "probabilities" else (), float16)
+    texts: tuple[str, ...] = ()
+    if what == "probabilities":
+        match = _any_match(store, parts)
+        texts, about = match.texts, {**about, "score_kind": match.score_kind}
+    columns = _columns(content, kind, texts, float16)
     return Table(what, columns, parts, partial(_read, store, content, columns), about), dict(left_out)
 
 
@@ -147,11 +151,11 @@ def _kind(content: Content, manifest: Manifest) -> _Kind:
     return form, str(manifest.parameters.get("texts_sha256", ""))
 
 
-def _texts(store: Store, parts: Iterable[Part]) -> tuple[str, ...]:
-    """The sentences of these videos' matches, which have the same."""
+def _any_match(store: Store, parts: Iterable[Part]) -> TextMatch:
+    """The match of one of these videos, which have the same sentences and the same model's score."""
     for part in parts:
         with suppress(ResultMissingError, ResultCorruptError):  # it will be told of that one
-            return store.read(_MATCH, part.key, TextMatch).texts
+            return store.read(_MATCH, part.key, TextMatch)
     raise ExportError(f"None of the probabilities in {store.root} can be read.")
 
 

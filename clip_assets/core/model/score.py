@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from clip_assets.core.records import ScoreKind
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Score:
 
     scale: float
     bias: float = 0.0
-    kind: Literal["softmax", "sigmoid"] = "softmax"
+    kind: ScoreKind = "softmax"
 
     def logits(self, cosines: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of cosines, of the same shape."""

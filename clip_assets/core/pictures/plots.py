@@ -76,7 +76,7 @@ def probability_plot(
     Args:
         seconds: float64 (T,), the samples' times.
         lines: At most as many as `COLOURS`: the sentence, and its probability at each sample, float64 (T,).
-        others: float64 (T,), what all other sentences have together; None where there are none.
+        others: float64 (T,), what all other sentences have together; None where there are none, or each stands alone.
     """
     figure = _figure(8.6, 3.2)
     axes = figure.add_axes((0.07, 0.16, 0.57, 0.75))

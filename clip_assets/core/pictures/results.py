@@ -74,14 +74,15 @@ def change_over_time(features: ClipFeatures) -> Picture:
 
 
 def probabilities_over_time(match: TextMatch) -> Picture:
-    """The probability of the strongest sentences at each sample, and of all others together."""
+    """The probability of the strongest sentences at each sample, and where they compete, of all others together."""
     chosen = strongest(match, MAX_SENTENCES)
     lines = [(match.texts[place], match.probabilities[:, place]) for place in chosen]
-    rest = len(match.texts) - len(chosen)
-    others = 1.0 - match.probabilities[:, chosen].sum(axis=1) if rest else None
+    has_others = match.score_kind == "softmax" and len(chosen) < len(match.texts)
+    others = 1.0 - match.probabilities[:, chosen].sum(axis=1) if has_others else None
     means = ", ".join(f"{place + 1}: {text} ({line.mean():.0%})" for place, (text, line) in enumerate(lines))
     alt = (
-        f"Line plot: probability over time of the {len(chosen)} strongest of {len(match.texts)} sentences. "
+        f"Line plot: probability ({match.score_kind}) over time of the {len(chosen)} strongest of "
+        f"{len(match.texts)} sentences. "
         f"Their means: {_cut(means)}."
     )
     return Picture("probabilities.png", probability_plot(match.timestamps_ms / 1000, lines, others), alt)

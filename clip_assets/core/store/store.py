@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -141,7 +141,8 @@ class Store:
         except ResultCorruptError as error:
             raise damaged(asset, key, self.path(asset, key), [str(error)]) from error
         expected = {field.name for field in fields(record_type)}
-        if set(values) != expected:
+        required = {field.name for field in fields(record_type) if field.default is MISSING}
+        if not required <= set(values) <= expected:  # what was stored before there was a field has its default
             raise damaged(
                 asset, key, self.path(asset, key), [f"it has the fields {sorted(values)}, expected {sorted(expected)}"]
             )

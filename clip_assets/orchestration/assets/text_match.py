@@ -26,7 +26,15 @@ from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.resources import clip_model_of
 from clip_assets.orchestration.run_progress import Progress
 from clip_assets.orchestration.work import Computed, Failed, Work
-from clip_assets.results.facts import LINE_COLUMNS, STRETCH_COLUMNS, at_a_glance, plotted, stretch_rows
+from clip_assets.results.facts import (
+    FACT_COLUMNS,
+    LINE_COLUMNS,
+    STRETCH_COLUMNS,
+    at_a_glance,
+    match_rows,
+    plotted,
+    stretch_rows,
+)
 from clip_assets.results.parameters import match_parameters
 from clip_assets.results.summaries import FrameSummary, MatchSummary
 from clip_assets.settings import LibrarySettings
@@ -34,15 +42,16 @@ from clip_assets.settings import LibrarySettings
 MAX_STRETCHES = 50
 """Rows of the table of stretches that a materialization shows."""
 
-INTRO = """The probability that each sampled frame matches each sentence: softmax over the sentences of logit scale
-times cosine. Needs no video and no image encoder, so other sentences cost nothing but this step; frames are shown from
+INTRO = """The probability that each sampled frame matches each sentence, by the model's score of logit scale times
+cosine: a softmax over the sentences, or a sigmoid for each by itself. Needs no video and no image encoder, so other sentences cost nothing but this step; frames are shown from
 the small pictures that clip_features keeps."""
 
 ARRAYS = [
     ArrayDoc("texts", "(N,)", "str", "the sentences, in the order given"),
-    ArrayDoc("probabilities", "(T, N)", "float64", "rows sum to 1"),
-    ArrayDoc("logits", "(T, N)", "float64", "logit scale times cosine"),
+    ArrayDoc("probabilities", "(T, N)", "float64", "with softmax rows sum to 1; with sigmoid each stands for itself"),
+    ArrayDoc("logits", "(T, N)", "float64", "logit scale times cosine, plus the model's bias if it has one"),
     ArrayDoc("timestamps_ms", "(T,)", "float64", "ms, the sample's time"),
+    ArrayDoc("score_kind", "()", "str", "what made the probabilities: softmax or sigmoid"),
 ]
 
 
@@ -132,6 +141,7 @@ def _summary(match: TextMatch, duration_ms: float, seconds: float) -> MatchSumma
         stretches=tuple(found[:MAX_STRETCHES]),
         stretch_count=len(found),
         lines=tuple(_lines(match)),
+        score_kind=match.score_kind,
         seconds=seconds,
         frames_per_second=len(match.timestamps_ms) / seconds,
     )
@@ -160,6 +170,7 @@ def _describe(stored: Mapping[str, Any]) -> Mapping[str, Any]:
     summary = MatchSummary.read(stored)
     return {
         "at_a_glance": at_a_glance(summary),
+        "match": table(FACT_COLUMNS, match_rows(summary)),
         "over_time": table(LINE_COLUMNS, summary.lines),
         "stretches": table(STRETCH_COLUMNS, stretch_rows(summary)),
         **plotted(summary, "frames", "texts", "stretch_count", "seconds", "frames_per_second"),

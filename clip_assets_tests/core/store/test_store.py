@@ -277,6 +277,20 @@ def test_fields_of_another_version_of_the_record_are_an_error(root):
         store.read(ASSET, KEY, ClipFeatures)
 
 
+def test_a_field_that_is_younger_than_what_is_stored_has_its_default(root):
+    @dataclasses.dataclass(frozen=True)
+    class Before:
+        texts: tuple[str, ...]
+        probabilities: np.ndarray
+        logits: np.ndarray
+        timestamps_ms: np.ndarray
+
+    Before.__name__ = "TextMatch"
+    store = Store(root)
+    write(store, Before(("a",), np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1)))
+    assert store.read(ASSET, KEY, TextMatch).score_kind == "softmax"
+
+
 def test_a_key_and_keys_below_it_are_separate_results(root):
     store = Store(root)
     keys = [
