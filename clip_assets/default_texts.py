@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from clip_assets.demo import demo_sentences
+from clip_assets.demo import DEMO_MODELS, demo_sentences
+from clip_assets.models import template_of
 
 
 @cache
@@ -17,8 +18,15 @@ def kinetics400_classes() -> tuple[str, ...]:
 def default_texts(model_name: str) -> tuple[str, ...]:
     """The sentences matched when none are asked for.
 
-    The demo model's own sentences for it, else "a photo of {class}" for each class of Kinetics-400.
+    The demo models' own sentences for these, else each class of Kinetics-400 in the template of the model's family.
     """
-    if model_name == "demo":
+    if model_name in DEMO_MODELS:
         return demo_sentences()
-    return tuple(f"a photo of {name}" for name in kinetics400_classes())
+    template = template_of(model_name)
+    return tuple(template.format(name) for name in kinetics400_classes())
+
+
+def subject(text: str, model_name: str) -> str:
+    """What a sentence is about, where it is the template of the model's family with something in it; else all of it."""
+    before, _, after = template_of(model_name).partition("{}")
+    return text.removeprefix(before).removesuffix(after)

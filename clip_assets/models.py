@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import ModelError
+from clip_assets.core.model.family import SAME_SHOT_COSINE, USUAL_TEMPLATE
 from clip_assets.core.model.openai.family import openai_family
 from clip_assets.demo import demo_checkpoint
 
@@ -45,6 +46,7 @@ def model_sha256(name: str, checkpoint: str | Path | None = None) -> str:
 
     Raises:
         ModelError: Unknown name, or a file that isn't there.
+        ModelAbsentError: It must be downloaded before its identity is known, see `fetch_model`.
     """
     return family_of(name).sha256(name, checkpoint)
 
@@ -52,6 +54,27 @@ def model_sha256(name: str, checkpoint: str | Path | None = None) -> str:
 def weights_are_here(name: str, *, folder: Path) -> bool:
     """Whether loading model ``name`` downloads nothing; ``folder`` is where weights are downloaded to."""
     return family_of(name).is_here(name, folder)
+
+
+def fetch_model(name: str, checkpoint: str | Path | None = None) -> str:
+    """A model's identity, as `model_sha256`, once what it is a digest of is here: downloaded where it must be.
+
+    Raises:
+        ModelError: Unknown name, a file that isn't there, or can't be downloaded.
+    """
+    family = family_of(name)
+    family.fetch(name)
+    return family.sha256(name, checkpoint)
+
+
+def same_shot_cosine(name: str) -> float:
+    """Below which cosine to the shot so far a feature opens a new one; the usual one if nobody knows the model."""
+    return family_of(name).same_shot_cosine if is_model(name) else SAME_SHOT_COSINE
+
+
+def template_of(name: str) -> str:
+    """What makes a sentence of a class's name, as in ``a photo of {}``; the usual one if nobody knows the model."""
+    return family_of(name).template if is_model(name) else USUAL_TEMPLATE
 
 
 def load_model(

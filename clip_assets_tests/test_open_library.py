@@ -123,9 +123,11 @@ def test_a_moment_shows_what_is_stored_and_else_the_video(lib, demo_library, mon
 def test_answers_are_a_data_frame(lib):
     frame = lib.find("a blue square", top=2).to_pandas()
     assert list(frame.columns) == [
-        "key", "from_ms", "to_ms", "best_ms", "score", "probability", "fits_better", "also_in"
+        "key", "from_ms", "to_ms", "best_ms", "score", "probability", "fits_better", "also_in",
+        "score_kind",
     ]  # fmt: skip
     assert tuple(frame.loc[0, ["key", "from_ms", "to_ms"]]) == BLUE_SQUARE
+    assert set(frame["score_kind"]) == {"softmax"}
 
 
 def test_what_is_stored_can_be_read(lib):

@@ -6,7 +6,7 @@ import functools
 import threading
 from typing import TYPE_CHECKING
 
-from clip_assets.core.errors import SettingsError
+from clip_assets.core.errors import ModelAbsentError, SettingsError
 from clip_assets.core.search.encoding import QueryEncoder
 from clip_assets.core.search.texts import TextCache
 from clip_assets.core.search.upkeep import Census
@@ -30,7 +30,10 @@ class Encoders:
         """The model that questions are for: the settings', or the one that most results are of; and its weights."""
         if "model_name" in self._settings.model_fields_set:
             name = self._settings.model_name
-            return name, model_sha256(name, self._settings.custom_checkpoint)
+            try:
+                return name, model_sha256(name, self._settings.custom_checkpoint)
+            except ModelAbsentError:  # whoever loads it compares it with the features
+                census = Census({model: count for model, count in census.models.items() if model[0] == name})
         if not census.models:
             name = self._settings.model_name
             return name, ""

@@ -43,8 +43,8 @@ from clip_assets.core.search.upkeep import FEATURES, Upkeep, shots_of
 from clip_assets.core.shots import unit_rows
 from clip_assets.core.store import Store
 from clip_assets.core.user_cache import user_cache_folder
-from clip_assets.default_texts import default_texts
-from clip_assets.models import family_of, is_model, weights_are_here
+from clip_assets.default_texts import default_texts, subject
+from clip_assets.models import family_of, is_model, same_shot_cosine, weights_are_here
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,8 +59,6 @@ if TYPE_CHECKING:
 
     Picture = str | Path | bytes | Image
 
-_PHRASE = "a photo of "
-
 
 class Library:
     """Videos whose features are stored, to be asked and read; safe to use from several threads."""
@@ -71,7 +69,7 @@ class Library:
         self._rows = StoredRows(self._store)
         folder = user_cache_folder()
         where = digest({"output": str(self._store.root)})[:32]
-        self._upkeep = Upkeep(ShotCache(folder / "search" / where), self._store, settings.source)
+        self._upkeep = Upkeep(ShotCache(folder / "search" / where), self._store, settings.source, same_shot_cosine)
         self._encoders = Encoders(settings, TextCache(folder / "texts.sqlite"))
         self._comparing = Comparing(self._upkeep)
 
@@ -128,7 +126,7 @@ class Library:
         answer = ask(self._upkeep, self._rows, weights, wanted)
         alone = sentences[0][0] if len(parts) == len(sentences) == 1 and sentences[0][1] > 0 else None
         likely = likelihoods_of(encoder, model, alone, answer.moments) if alone else [None] * len(answer.moments)
-        moments = tuple(self._moment(one, of) for one, of in zip(answer.moments, likely, strict=True))
+        moments = tuple(self._moment(one, of, model) for one, of in zip(answer.moments, likely, strict=True))
         names = names_with(alone, (key for key in self._keys(weights) if is_under(key, under))) if alone else ()
         return Moments(moments, names, self._notes(model, weights, sentences), self._as_of())
 
@@ -206,7 +204,7 @@ class Library:
         manifest = self._store.manifest(FEATURES, key)
         if manifest is None:
             raise ResultMissingError(f"No features are stored for {key!r} in {self._store.root}.")
-        return shots_of(self._store, manifest)
+        return shots_of(self._store, manifest, same_shot_cosine(str(manifest.parameters.get("model_name", ""))))
 
     def rows(self, what: What = "features", *, under: str = "", float16: bool = False) -> Rows:
         """What is stored of the videos that are searched, to be read as a table or exported.
@@ -307,13 +305,13 @@ class Library:
         units = features / np.linalg.norm(features, axis=1, keepdims=True)
         return np.nan_to_num(units).mean(axis=0), weight
 
-    def _moment(self, found: Found, likely: Likelihood | None) -> Moment:
+    def _moment(self, found: Found, likely: Likelihood | None, model: str) -> Moment:
         return Moment(
             found.video.key,
             *span_ms(found, self._rows),
             score=found.score,
             probability=likely.probability if likely else None,
-            fits_better=likely.fits_better.removeprefix(_PHRASE) if likely else "",
+            fits_better=subject(likely.fits_better, model) if likely else "",
             also_in=tuple(video.key for video in found.also_in),
             score_kind=likely.score_kind if likely else "",
             _thumbnail=functools.partial(self._thumbnail, found),

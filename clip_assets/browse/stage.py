@@ -15,6 +15,7 @@ from clip_assets.browse.charts import across, area
 from clip_assets.browse.holdings import FRAMES
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError
 from clip_assets.core.search.queries import Place
+from clip_assets.default_texts import subject
 from clip_assets.results.summaries import FrameSummary, MatchSummary
 
 if TYPE_CHECKING:
@@ -155,8 +156,12 @@ def shots(library: Library, key: str) -> list[Shot]:
 def examples(store: Store, keys: Sequence[str]) -> list[str]:
     """What can be asked and is there: the stored sentence that goes best with each of these videos."""
     manifests = [manifest for key in keys if (manifest := store.manifest("text_match", key))]
-    best = [line[0] for manifest in manifests for line in MatchSummary.read(manifest.summary).lines[:1]]
-    return list(dict.fromkeys(text.removeprefix("a photo of ") for text in best))
+    best = [
+        subject(line[0], str(manifest.parameters.get("model_name", "")))
+        for manifest in manifests
+        for line in MatchSummary.read(manifest.summary).lines[:1]
+    ]
+    return list(dict.fromkeys(best))
 
 
 def sentences(store: Store, key: str, duration_ms: float) -> list[Sentence]:

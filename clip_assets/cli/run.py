@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from clip_assets.cli.run_report import Report, plan_in_words, plan_lines
 from clip_assets.core.library.named import Named
 from clip_assets.core.model.devices import resolve_devices
-from clip_assets.models import model_sha256
+from clip_assets.models import fetch_model
 from clip_assets.orchestration.in_process import Execution, RunFailedError
 from clip_assets.orchestration.instance import end_abandoned_runs, limit_encoding, open_instance, register
 from clip_assets.orchestration.library_names import LibraryNames
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
         if not plan.tasks:
             return 0
-        model_sha256(settings.model_name, settings.custom_checkpoint)  # what is wrong with these is said at once
+        fetch_model(settings.model_name, settings.custom_checkpoint)  # what is wrong with these is said at once
         resolve_devices(settings.device_ids)
         if plan.new:
             register(instance, LibraryNames.of(settings), settings.source, plan.new)

@@ -76,6 +76,10 @@ class ModelError(ClipAssetsError):
     """A model can't be loaded: unknown name, wrong or missing checkpoint, weights that can't be fetched."""
 
 
+class ModelAbsentError(ModelError):
+    """A published model isn't on this machine yet, and without its files nobody knows its identity."""
+
+
 class OtherModelError(ModelError):
     """Features were made by another model than the one that encodes the sentences."""
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ScoreKind = Literal["softmax", "sigmoid"]
-"""What makes probabilities of a model's logits, see `core.model.score.Score`: sentences compete, or each stands alone."""
+"""What makes probabilities of a model's logits, see `core.model.score.Score`: sentences compete, or each stands for
+itself."""
 
 
 @dataclass(frozen=True)

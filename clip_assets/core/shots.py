@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clip_assets.core.model.family import SAME_SHOT_COSINE
 from clip_assets.core.records import ClipFeatures, Shots
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-SAME_SHOT_COSINE = 0.9
-"""A row whose cosine to the mean of the shot so far is below opens a new shot: that is a cut."""
 
 MAX_SHOT_ROWS = 16
 """So many rows are a full shot, and the next row opens another: a mean of more would stand for too much."""
@@ -23,25 +21,27 @@ SHOTS_VERSION = 1
 """Of the rule that divides rows into shots. Raise it with every change that gives other shots."""
 
 
-def shot_parameters(features: Mapping[str, Any]) -> dict[str, Any]:
+def shot_parameters(features: Mapping[str, Any], same_shot_cosine: float = SAME_SHOT_COSINE) -> dict[str, Any]:
     """What shots depend on, as plain JSON values: all that the features do, and the rule.
 
     Args:
         features: What the features were made from.
+        same_shot_cosine: Of their model.
     """
-    rule = {"same_shot_cosine": SAME_SHOT_COSINE, "max_shot_rows": MAX_SHOT_ROWS}
+    rule = {"same_shot_cosine": same_shot_cosine, "max_shot_rows": MAX_SHOT_ROWS}
     return {**features, "shots_version": SHOTS_VERSION, **rule}
 
 
-def find_shots(features: ClipFeatures, duration_ms: float) -> Shots:
+def find_shots(features: ClipFeatures, duration_ms: float, same_shot_cosine: float = SAME_SHOT_COSINE) -> Shots:
     """Divide a video's rows into shots.
 
     Args:
         features: Rows without a direction (zero or not finite) count as zero.
         duration_ms: Where the video ends, in ms.
+        same_shot_cosine: Of their model.
     """
     unit = unit_rows(features.clip)
-    first = _openings(unit)[0]
+    first = _openings(unit, same_shot_cosine)[0]
     last = np.append(first[1:], len(unit))[: len(first)] - 1
     means = unit_rows(np.add.reduceat(unit, first, axis=0)) if len(unit) else unit
     likeness = np.einsum("td,td->t", unit, np.repeat(means, last - first + 1, axis=0))
@@ -58,15 +58,16 @@ def find_shots(features: ClipFeatures, duration_ms: float) -> Shots:
     )
 
 
-def cuts(clip: ArrayLike, limit: int) -> NDArray[np.int64]:
+def cuts(clip: ArrayLike, limit: int, same_shot_cosine: float = SAME_SHOT_COSINE) -> NDArray[np.int64]:
     """The rows at which a cut opens a new shot: int64, ascending, at most the ``limit`` least like the shot before.
 
     Args:
         clip: float (T, D), features.
         limit: The most cuts.
+        same_shot_cosine: Of the features' model.
     """
-    first, cosines = _openings(unit_rows(clip))
-    found = np.flatnonzero(cosines < SAME_SHOT_COSINE)
+    first, cosines = _openings(unit_rows(clip), same_shot_cosine)
+    found = np.flatnonzero(cosines < same_shot_cosine)
     return np.sort(first[found[np.argsort(cosines[found], kind="stable")[:limit]]])
 
 
@@ -89,7 +90,7 @@ def unit_rows(vectors: ArrayLike) -> NDArray[np.float64]:
     return np.divide(rows, norms, out=np.zeros_like(rows), where=usable)
 
 
-def _openings(unit: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _openings(unit: NDArray[np.float64], same_shot_cosine: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The row that opens each shot, and its cosine to the mean of the shot before, which is 1 for the first."""
     first: list[int] = []
     cosines: list[float] = []
@@ -98,7 +99,7 @@ def _openings(unit: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.
     for row, vector in enumerate(unit):
         product = float(vector @ total)
         norm = math.sqrt(max(square, 0.0))
-        if row == 0 or product < SAME_SHOT_COSINE * norm or row - first[-1] == MAX_SHOT_ROWS:
+        if row == 0 or product < same_shot_cosine * norm or row - first[-1] == MAX_SHOT_ROWS:
             first.append(row)
             cosines.append(product / norm if norm else 1.0)
             total = vector.copy()

@@ -19,6 +19,9 @@ TEMPLATES = (
 
 _FOLDER = Path(str(files(__name__)))
 
+DEMO_MODELS = {"demo": _FOLDER / "shapes.pth"}
+"""The demo models by name: the file, or the folder, of each."""
+
 
 def demo_sentences(template: str = TEMPLATES[0]) -> tuple[str, ...]:
     """Give every colour of every shape in one template, colour by colour, as `demo_classes` orders them."""
@@ -32,7 +35,7 @@ def demo_classes() -> tuple[tuple[str, str], ...]:
 
 def demo_checkpoint() -> Path:
     """Give the path of the demo model's weights: a state_dict in OpenAI's layout, float16."""
-    return _FOLDER / "shapes.pth"
+    return DEMO_MODELS["demo"]
 
 
 def demo_clips() -> tuple[Path, ...]:

@@ -19,7 +19,7 @@ from clip_assets.extract.files import ResultFiles, Standing, check_names, read_a
 from clip_assets.extract.inputs import Video, collect_inputs
 from clip_assets.extract.interrupts import interrupts_deferred
 from clip_assets.extract.options import Request
-from clip_assets.models import family_of, model_sha256
+from clip_assets.models import family_of, fetch_model
 from clip_assets.results.parameters import encoding_parameters, feature_parameters, frame_parameters, model_parameters
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def make_plan(request: Request) -> Plan:
     with interrupts_deferred():  # imports torch
         devices = resolve_devices(settings.device_ids)
     precision = resolve_precision(settings.precision, devices, family_of(settings.model_name).gpu_precision)
-    model_sha256(settings.model_name, settings.custom_checkpoint)  # raises if there is no such model
+    fetch_model(settings.model_name, settings.custom_checkpoint)  # raises if there is no such model
     encoding = encoding_parameters(model_parameters(settings, precision), settings.pipeline_options)
     encoding["feature_dtype"] = options.feature_dtype
     targets: dict[Video, Target] = {}

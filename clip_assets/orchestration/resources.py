@@ -18,7 +18,7 @@ from clip_assets.core.model.devices import resolve_devices, resolve_precision
 from clip_assets.core.records import SourceStat, VideoProbe
 from clip_assets.core.video import DEFAULT_TIMEOUT_SECONDS
 from clip_assets.core.video.readings import Readings
-from clip_assets.models import family_of, load_model, model_sha256
+from clip_assets.models import family_of, fetch_model, load_model
 from clip_assets.orchestration.library_names import LibraryNames
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext | dg.AssetCheckExecutionContext
@@ -69,12 +69,12 @@ class ClipModelResource(dg.ConfigurableResource):
     weights: str = Field(description="Folder that published weights are downloaded to, once.")
 
     def sha256(self) -> str:
-        """SHA-256 of the weights' file: the model's identity; known without loading the model.
+        """The model's identity; known without loading the model, once its files are here: they are downloaded.
 
         Raises:
-            ModelError: Unknown name, or a checkpoint that isn't there.
+            ModelError: Unknown name, a checkpoint that isn't there, or files that can't be downloaded.
         """
-        return model_sha256(self.model_name, self._checkpoint)
+        return fetch_model(self.model_name, self._checkpoint)
 
     def models(self) -> tuple[ClipModel, ...]:
         """One replica for each device.

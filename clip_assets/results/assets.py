@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from clip_assets.core.records import ClipFeatures, FrameIndices, Record, Shots, TextMatch
 from clip_assets.core.shots import shot_parameters
 from clip_assets.core.store.manifest import Manifest
+from clip_assets.models import same_shot_cosine
 from clip_assets.results.parameters import Parameters, feature_parameters, match_parameters
 from clip_assets.results.tables import Told, features_told, frames_told, match_told, shots_told
 
@@ -58,7 +59,14 @@ _ROWS = (
         lambda wish, above: wish.of_frames(feature_parameters(above["frame_indices"], wish.encoding)),
         features_told,
     ),
-    PerVideoAsset("shots", Shots, lambda wish, above: shot_parameters(above["clip_features"]), shots_told),
+    PerVideoAsset(
+        "shots",
+        Shots,
+        lambda wish, above: shot_parameters(
+            above["clip_features"], same_shot_cosine(above["clip_features"]["model_name"])
+        ),
+        shots_told,
+    ),
     PerVideoAsset(
         "text_match", TextMatch, lambda wish, above: match_parameters(above["clip_features"], wish.texts), match_told
     ),

@@ -18,6 +18,7 @@ import pytest
 from clip_assets.cli import main
 from clip_assets.core.errors import ClipAssetsError, ResultUnwritableError
 from clip_assets.core.library.named import Named
+from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.store import Store
 from clip_assets.orchestration.in_process import Execution, Listener, RunFailedError
 from clip_assets.orchestration.instance import failures
@@ -189,7 +190,7 @@ def test_a_stop_during_one_step_keeps_the_others_from_computing(
     """Sentences don't need shots, so Dagster goes on to them when shots failed."""
     stop: list[str] = []
 
-    def find_shots(features: object, duration_ms: float) -> object:
+    def find_shots(*_: object) -> object:
         stop.append("asked")
         raise ClipAssetsError("a fault of this video")
 
@@ -216,10 +217,12 @@ def test_an_error_that_nobody_foresaw_fails_its_video_alone(
 ) -> None:
     from clip_assets.orchestration.assets import shots
 
-    def find_shots(features: object, duration_ms: float, find: object = shots.find_shots) -> object:
-        if features.fps == 1:  # type: ignore[attr-defined]
+    find = shots.find_shots
+
+    def find_shots(features: ClipFeatures, duration_ms: float, cosine: float) -> Shots:
+        if features.fps == 1:
             raise RuntimeError("an unforeseen one")
-        return find(features, duration_ms)  # type: ignore[operator]
+        return find(features, duration_ms, cosine)
 
     corpus.write(platform.videos / "0.mp4", corpus.Recipe(frames=1, rate=Fraction(1)))
     monkeypatch.setattr(shots, "find_shots", find_shots)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clip_assets.core.model.family import SAME_SHOT_COSINE
 from clip_assets.core.records import ClipFeatures, Shots
-from clip_assets.core.shots import MAX_SHOT_ROWS, SAME_SHOT_COSINE, cuts, find_shots, row_edges, unit_rows
+from clip_assets.core.shots import MAX_SHOT_ROWS, cuts, find_shots, row_edges, unit_rows
 from clip_assets.core.soundness import shot_findings
 from clip_assets.core.store import Store
 

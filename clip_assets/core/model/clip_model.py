@@ -42,7 +42,7 @@ class ClipModel:
 
     Attributes:
         name: As asked for, such as ``ViT-B/32``.
-        weights_sha256: SHA-256 of the weights' file, 64 hexadecimal digits: the model's identity.
+        weights_sha256: The model's identity, 64 hexadecimal digits, see `Family.sha256`.
         device: Where it computes, as torch names it (``cpu``, ``cuda:0``).
         precision: Of weights and arithmetic; normalisation layers are always fp32, as in OpenAI's code.
         embed_dim: Width of a feature, D.

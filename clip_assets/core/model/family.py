@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from clip_assets.core.model.clip_model import ClipModel, Precision
 
 
+SAME_SHOT_COSINE = 0.9
+"""A feature whose cosine to the mean of the shot so far is below opens a new shot, that is a cut, unless a family says
+another."""
+
+USUAL_TEMPLATE = "a photo of {}"
+"""What makes a sentence of a class's name, unless a family says another."""
+
+
 @dataclass(frozen=True)
 class Family:
     """Models that are had, loaded and asked alike. What is said here is known before a model is loaded.
@@ -23,13 +31,17 @@ class Family:
         model_names: Those to offer.
         knows: Whether a name is one of its models; a family may know more than it offers, such as paths.
         takes_checkpoint: Whether a model's weights are a file that the user names.
+        fetch: Downloads the files that a model's `sha256` needs, given its name, where it needs any. Raises ModelError
+            where they can't be had.
         sha256: The identity of a model, given its name and checkpoint: a digest of all that its features depend on,
-            64 hexadecimal digits. Raises ModelError where a file isn't there.
+            64 hexadecimal digits. Raises ModelError where a file isn't there, ModelAbsentError where `fetch` gets it.
         is_here: Whether loading a model downloads nothing, given its name and the folder of weights.
         load: A model on its device, given its name, its checkpoint, the folder of weights, the device and the
             precision. Raises ModelError for what can't be had, isn't CLIP's, or isn't to be computed so.
         preprocessing: Names in data versions how pictures are prepared; another name for every change of pixels.
         gpu_precision: What its models compute in on GPUs where nobody said it.
+        template: What makes a sentence of a class's name, for the sentences that are matched when none are asked for.
+        same_shot_cosine: A frame whose cosine to the mean of the shot so far is below opens a new shot.
         language_note: What to tell who asks in other languages than the models read; empty where they read any.
     """
 
@@ -37,9 +49,12 @@ class Family:
     model_names: tuple[str, ...]
     knows: Callable[[str], bool]
     takes_checkpoint: Callable[[str], bool]
+    fetch: Callable[[str], object]
     sha256: Callable[[str, str | Path | None], str]
     is_here: Callable[[str, Path], bool]
     load: Callable[[str, str | Path | None, Path, str, Precision], ClipModel]
     preprocessing: str
     gpu_precision: Precision
+    template: str
+    same_shot_cosine: float
     language_note: str

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clip_assets.core.model.family import SAME_SHOT_COSINE
 from clip_assets.core.picture import Picture
 from clip_assets.core.pictures.analysis import changes, self_similarity, spread, strongest
 from clip_assets.core.pictures.plots import COLOURS, change_plot, probability_plot, similarity_plot
@@ -64,10 +65,10 @@ def similarity_over_time(features: ClipFeatures) -> Picture:
     return Picture("self_similarity.png", similarity_plot(matrix, _edges(_seconds(features), starts)), alt)
 
 
-def change_over_time(features: ClipFeatures) -> Picture:
+def change_over_time(features: ClipFeatures, same_shot_cosine: float = SAME_SHOT_COSINE) -> Picture:
     """1 - cosine of each sampled frame with the one before; the cuts are marked."""
     change, seconds = changes(features.clip), _seconds(features)[1:]
-    marked = cuts(features.clip, MAX_CUTS) - 1
+    marked = cuts(features.clip, MAX_CUTS, same_shot_cosine) - 1
     when = ", ".join(f"{second:.2f} s" for second in seconds[marked]) or "none"
     alt = f"Line plot: change from each sampled frame to the next. Cuts: {when}."
     return Picture("change.png", change_plot(seconds, change, marked), alt)

@@ -17,6 +17,7 @@ from clip_assets.core.errors import ClipAssetsError, LibraryError, ResultCorrupt
 from clip_assets.core.library.changes import is_below
 from clip_assets.core.library.listing import Listing
 from clip_assets.core.library.source import VideoSource
+from clip_assets.core.model.family import SAME_SHOT_COSINE
 from clip_assets.core.records import ClipFeatures, FrameIndices, Shots, SourceStat
 from clip_assets.core.search.cache import CacheDamagedError, ShotCache
 from clip_assets.core.search.entries import Entry, KnownResult, State
@@ -27,6 +28,9 @@ from clip_assets.core.store.manifest import Manifest
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+CosineOf = Callable[[str], float]
+"""By a model's name the `same_shot_cosine` of its features."""
 
 FEATURES, SHOTS, FRAMES = "clip_features", "shots", "frame_indices"
 
@@ -60,10 +64,17 @@ class Census:
 class Upkeep:
     """The index of one output, compared with the store and with the videos."""
 
-    def __init__(self, cache: ShotCache, store: Store, videos: VideoSource) -> None:
+    def __init__(
+        self,
+        cache: ShotCache,
+        store: Store,
+        videos: VideoSource,
+        same_shot_cosine: CosineOf = lambda _: SAME_SHOT_COSINE,
+    ) -> None:
         self.cache = cache
         self._store = store
         self._videos = videos
+        self._same_shot_cosine = same_shot_cosine
         self._unlisted = ""
 
     def census(self) -> Census:
@@ -129,7 +140,9 @@ class Upkeep:
         names = list(identities)
         for start in range(0, len(names), _TOGETHER):
             together = names[start : start + _TOGETHER]
-            entries = self._at_once(lambda name: read_entry(self._store, name, identities[name]), together)
+            entries = self._at_once(
+                lambda name: read_entry(self._store, name, identities[name], self._same_shot_cosine), together
+            )
             read = dict(zip(together, entries, strict=True))
             self.cache.put(entry for entry in read.values() if entry)
             self.cache.remove(name for name, entry in read.items() if entry is None)
@@ -200,13 +213,14 @@ class Upkeep:
             return False
 
 
-def read_entry(store: Store, directory: str, identity: str) -> Entry | None:
+def read_entry(store: Store, directory: str, identity: str, same_shot_cosine: CosineOf) -> Entry | None:
     """A stored result as the index keeps it; None where nothing whole is.
 
     Args:
         store: Where it is.
         directory: Below that of the features.
         identity: Found before: a result that is replaced while it is read is then read again.
+        same_shot_cosine: For shots that aren't stored.
 
     Raises:
         StoreError: The store can't be read.
@@ -221,7 +235,7 @@ def read_entry(store: Store, directory: str, identity: str) -> Entry | None:
     if manifest.record != ClipFeatures.__name__:
         return entry
     try:
-        shots = shots_of(store, manifest)
+        shots = shots_of(store, manifest, same_shot_cosine(model))
         (times_ms,) = store.rows(manifest, "timestamps_ms", [(0, manifest.arrays["timestamps_ms"].shape[0])])
     except (ResultMissingError, ResultCorruptError):
         return entry
@@ -237,7 +251,7 @@ def read_entry(store: Store, directory: str, identity: str) -> Entry | None:
     )
 
 
-def shots_of(store: Store, features: Manifest) -> Shots:
+def shots_of(store: Store, features: Manifest, same_shot_cosine: float) -> Shots:
     """The shots of stored features: the stored ones if they are of these, else computed.
 
     Raises:
@@ -245,11 +259,11 @@ def shots_of(store: Store, features: Manifest) -> Shots:
     """
     key = features.partition_key
     stored = store.manifest(SHOTS, key)
-    if stored is not None and stored.data_version == digest(shot_parameters(features.parameters)):
+    if stored is not None and stored.data_version == digest(shot_parameters(features.parameters, same_shot_cosine)):
         with suppress(ResultMissingError, ResultCorruptError):  # they can be had without it
             return store.read(SHOTS, key, Shots)
     record = store.read(FEATURES, key, ClipFeatures)
-    return find_shots(record, duration_ms(store, record, key))
+    return find_shots(record, duration_ms(store, record, key), same_shot_cosine)
 
 
 def duration_ms(store: Store, features: ClipFeatures, key: str) -> float:

@@ -19,7 +19,7 @@ from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
 from clip_assets.core.pipeline.features import Extracted, ExtractionFailed, extract_features
 from clip_assets.core.records import FrameIndices, VideoProbe
 from clip_assets.core.shots import cuts
-from clip_assets.models import family_of
+from clip_assets.models import family_of, same_shot_cosine
 from clip_assets.orchestration.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.orchestration.assets.common import ForceConfig, draw, table, want_each
 from clip_assets.orchestration.failures import every_video_s_fault
@@ -32,8 +32,6 @@ from clip_assets.results.facts import FACT_COLUMNS, SPEED_COLUMNS, feature_rows,
 from clip_assets.results.parameters import Parameters, encoding_parameters, feature_parameters, is_outdated, of_frames
 from clip_assets.results.summaries import FeatureSummary, FrameSummary
 from clip_assets.settings import LibrarySettings
-
-PICTURES = (similarity_over_time, change_over_time)
 
 MEASURED = (
     *("frames", "feature_width", "fps", "seconds", "frames_per_second"),
@@ -53,7 +51,7 @@ ARRAYS = [
     ArrayDoc("indices", "(T,)", "int64", "the encoded frame, 0-based in presentation order of the source"),
     ArrayDoc("fps", "()", "float64", "frames per second, the source's average rate"),
     ArrayDoc("model_name", "()", "str", "the model's name"),
-    ArrayDoc("weights_sha256", "()", "str", "SHA-256 of the weights' file: the model's identity"),
+    ArrayDoc("weights_sha256", "()", "str", "the model's identity: a digest of its files"),
     ArrayDoc("damage", "()", "str", "what is missing of a damaged video that was kept; else empty"),
 ]
 
@@ -107,8 +105,13 @@ def build(settings: LibrarySettings, partitions: dg.PartitionsDefinition[str]) -
                     summary = _summary(extracted, models, options)
                     pictures = []
                     if settings.pictures == "on":
-                        shown = (partial(picture, extracted.features) for picture in PICTURES)
-                        pictures = draw(context.log, key, *shown, partial(kept_sheet, extracted.thumbnails))
+                        pictures = draw(
+                            context.log,
+                            key,
+                            partial(similarity_over_time, extracted.features),
+                            partial(change_over_time, extracted.features, same_shot_cosine(models[0].name)),
+                            partial(kept_sheet, extracted.thumbnails),
+                        )
                     stat = library.source_stat(key)
                     yield Computed(key, extracted.features, wanted[key], summary.to_store(), pictures, stat)
 
@@ -164,6 +167,7 @@ def _summary(extracted: Extracted, models: Sequence[ClipModel], options: Pipelin
     frames, width = features.clip.shape
     norms = np.linalg.norm(features.clip, axis=1)
     change = changes(features.clip)
+    cut = cuts(features.clip, MAX_CUTS, same_shot_cosine(features.model_name))
     return FeatureSummary(
         frames=frames,
         feature_width=width,
@@ -181,7 +185,7 @@ def _summary(extracted: Extracted, models: Sequence[ClipModel], options: Pipelin
         frames_per_second=frames / seconds.elapsed,
         norms=(round(float(norms.min()), 3), round(float(norms.mean()), 3), round(float(norms.max()), 3)),
         change=sparkline(change, 60, 0.0, float(change.max(initial=0.0))),
-        cuts_seconds=tuple((features.timestamps_ms[cuts(features.clip, MAX_CUTS)] / 1000).tolist()),
+        cuts_seconds=tuple((features.timestamps_ms[cut] / 1000).tolist()),
     )
 
 

@@ -12,6 +12,7 @@ from clip_assets.core.picture import Picture
 from clip_assets.core.pictures.results import typical_frames
 from clip_assets.core.records import ClipFeatures, Shots
 from clip_assets.core.shots import find_shots, shot_parameters
+from clip_assets.models import same_shot_cosine
 from clip_assets.orchestration.assets.catalogue import ArrayDoc, catalogue_entry
 from clip_assets.orchestration.assets.common import ForceConfig, draw, kept_pictures, table, want_each
 from clip_assets.orchestration.failures import every_video_s_fault
@@ -20,6 +21,7 @@ from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.run_progress import Progress
 from clip_assets.orchestration.work import Computed, Failed, Work
 from clip_assets.results.facts import SHOT_COLUMNS, plotted, shot_rows
+from clip_assets.results.parameters import Parameters
 from clip_assets.results.summaries import ShotStretch, ShotSummary
 from clip_assets.settings import LibrarySettings
 
@@ -27,7 +29,8 @@ MAX_SHOTS_TOLD = 50
 """Rows of the table of shots that a materialization shows."""
 
 INTRO = """Stretches of samples that look alike, each with its mean: a cut is where a sample's cosine to the mean of
-the shot so far drops below 0.9. What a library is searched by; needs no video and no model."""
+the shot so far drops below 0.9, or below what the model's family says instead. What a library is searched by; needs no
+video and no model."""
 
 ARRAYS = [
     ArrayDoc("means", "(S, D)", "float16", "mean of the shot's unit features, of norm 1"),
@@ -55,14 +58,14 @@ def build(settings: LibrarySettings, partitions: dg.PartitionsDefinition[str]) -
         frame_indices: StoredResults,
         clip_features: StoredResults,
     ) -> dg.Output[Work]:
-        wanted, failed = want_each(context.partition_keys, lambda key: shot_parameters(clip_features.parameters(key)))
+        wanted, failed = want_each(context.partition_keys, lambda key: _wanted(clip_features.parameters(key)))
 
         def compute(keys: Sequence[str], _: Progress) -> Generator[Computed | Failed]:
             for key in keys:
                 began = time.perf_counter()
                 try:
                     features = clip_features[key]
-                    found = find_shots(features, frame_indices[key].duration_ms)
+                    found = find_shots(features, frame_indices[key].duration_ms, wanted[key]["same_shot_cosine"])
                 except ClipAssetsError as error:
                     yield Failed(key, error)
                 else:
@@ -75,6 +78,10 @@ def build(settings: LibrarySettings, partitions: dg.PartitionsDefinition[str]) -
         return Work(wanted, failed, compute, describe=_describe, force=config.force).output()
 
     return shots
+
+
+def _wanted(features: Mapping[str, Any]) -> Parameters:
+    return shot_parameters(features, same_shot_cosine(features["model_name"]))
 
 
 def _summary(found: Shots, seconds: float) -> ShotSummary:

@@ -43,8 +43,9 @@ MAX_STRETCHES = 50
 """Rows of the table of stretches that a materialization shows."""
 
 INTRO = """The probability that each sampled frame matches each sentence, by the model's score of logit scale times
-cosine: a softmax over the sentences, or a sigmoid for each by itself. Needs no video and no image encoder, so other sentences cost nothing but this step; frames are shown from
-the small pictures that clip_features keeps."""
+cosine: a softmax over the sentences, or a sigmoid for each by itself. Needs no video and no image
+encoder, so other sentences cost nothing but this step; frames are shown from the small pictures that clip_features
+keeps."""
 
 ARRAYS = [
     ArrayDoc("texts", "(N,)", "str", "the sentences, in the order given"),

@@ -27,7 +27,9 @@ from clip_assets.core.search.encoding import QueryEncoder
 from clip_assets.core.search.likelihood import likelihoods
 from clip_assets.core.search.texts import TextCache
 from clip_assets.core.video import decode, probe
-from clip_assets.models import family_of, load_model, model_names, model_sha256
+from clip_assets.default_texts import default_texts, subject
+from clip_assets.models import family_of, load_model, model_names, model_sha256, same_shot_cosine
+from clip_assets.results.assets import Wish, wanted_parameters
 from clip_assets.results.parameters import encoding_parameters, model_parameters
 from clip_assets.settings import Settings
 from clip_assets_tests.making import corpus
@@ -75,11 +77,14 @@ ROWS = Family(
     model_names=("rows:small",),
     knows=lambda name: name.startswith("rows:"),
     takes_checkpoint=lambda name: False,
+    fetch=lambda name: None,
     sha256=lambda name, checkpoint: WEIGHTS,
     is_here=lambda name, folder: True,
     load=load,
     preprocessing="torch uint8 bilinear antialias 1",
     gpu_precision="bf16",
+    template="{}, seen",
+    same_shot_cosine=0.25,
     language_note="",
 )
 
@@ -159,6 +164,17 @@ def test_settings_take_its_names_and_data_versions_tell_its_preprocessing() -> N
     assert (encoding["weights_sha256"], encoding["preprocessing"]) == (WEIGHTS, "torch uint8 bilinear antialias 1")
     assert settings.custom_checkpoint is None
     assert Settings.from_environment(model_name="custom").custom_checkpoint is not None
+
+
+def test_its_template_makes_the_default_sentences_and_its_threshold_the_shots() -> None:
+    assert default_texts("rows:any")[0] == "abseiling, seen"
+    assert subject("a dog, seen", "rows:any") == "a dog"
+    assert subject("a photo of a dog", "forgotten model") == "a dog"
+    settings = Settings.from_environment(model_name="rows:any")
+    encoding = encoding_parameters(model_parameters(settings, "fp32"), settings.pipeline_options)
+    wanted = wanted_parameters(Wish({}, encoding, {}))
+    assert wanted["shots"]["same_shot_cosine"] == 0.25
+    assert same_shot_cosine("forgotten model") == same_shot_cosine("demo") == 0.9
 
 
 def test_a_name_that_no_family_knows_lists_those_of_all() -> None:

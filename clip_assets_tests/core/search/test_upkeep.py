@@ -291,7 +291,7 @@ def test_two_writers_one_of_which_is_killed_again_and_again_leave_a_true_cache(t
 def test_an_upgraded_library_and_one_with_shots_are_searched_alike(tmp_path):
     library = Library(tmp_path)
     library.add("a.mp4", content("a.mp4", 0))
-    shots = upkeep_module.shots_of(library.store, library.store.manifest("clip_features", "a.mp4"))
+    shots = upkeep_module.shots_of(library.store, library.store.manifest("clip_features", "a.mp4"), 0.9)
     assert isinstance(shots, Shots)
     assert Store(tmp_path / "output").manifest("shots", "a.mp4") is None
     library.upkeep.refresh()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clip_assets.core.model.family import Family
+from clip_assets.core.model.family import SAME_SHOT_COSINE, USUAL_TEMPLATE, Family
 from clip_assets.core.model.openai.weights import OPENAI_URLS, file_is_here, find_weights, model_sha256
 
 if TYPE_CHECKING:
@@ -33,10 +33,13 @@ def openai_family(bundled: Mapping[str, Path]) -> Family:
         model_names=names,
         knows=lambda name: name in names,
         takes_checkpoint=lambda name: name == "custom",
+        fetch=lambda name: None,
         sha256=lambda name, checkpoint: model_sha256(name, bundled, checkpoint),
         is_here=file_is_here,
         load=load,
         preprocessing="torch uint8 bicubic antialias 1",
         gpu_precision="fp16",
+        template=USUAL_TEMPLATE,
+        same_shot_cosine=SAME_SHOT_COSINE,
         language_note="OpenAI's CLIP reads English: a sentence in another language finds little.",
     )
