@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -18,20 +17,12 @@ from clip_assets.core.search.upkeep import Upkeep
 from clip_assets.core.store import Store
 from clip_assets_tests.cluster.test_videos_on_s3 import upload
 from clip_assets_tests.core.search.corpus import MODEL, WIDTH, Library, clip_of, told
-from clip_assets_tests.making.s3 import BUCKET, S3, environment, new_bucket, s3_server
+from clip_assets_tests.making.s3 import BUCKET, S3, new_bucket
 
 pytestmark = pytest.mark.cluster
 pytest.importorskip("moto")
 
 VIDEOS, A_QUERY = 60, 80
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3]:
-    with s3_server() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(server).items():
-            patch.setenv(name, value)
-        yield server
 
 
 def test_a_question_takes_few_requests_and_has_the_answer_of_a_disk(s3: S3, tmp_path: Path) -> None:

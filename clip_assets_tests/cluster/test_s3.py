@@ -20,7 +20,7 @@ from clip_assets.core.store import Store
 from clip_assets.orchestration.definitions import build_definitions
 from clip_assets_tests.browse.client import Client
 from clip_assets_tests.making.platform import ASSETS, Platform, platform_of_single_frames
-from clip_assets_tests.making.s3 import BUCKET, S3, environment, new_bucket, s3_server
+from clip_assets_tests.making.s3 import BUCKET, S3, new_bucket
 
 pytestmark = pytest.mark.cluster
 pytest.importorskip("moto")
@@ -44,14 +44,6 @@ for number in range(1_000_000):
     if number == 0:
         print("writes", flush=True)
 """
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3]:
-    with s3_server() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(server).items():
-            patch.setenv(name, value)
-        yield server
 
 
 @pytest.fixture(params=["off", "on"])

@@ -21,20 +21,12 @@ from clip_assets.orchestration.definitions import build_definitions
 from clip_assets.orchestration.library_tick import Cursor, Look
 from clip_assets_tests.browse.client import Client
 from clip_assets_tests.making.platform import ASSETS, Platform, platform_of_single_frames
-from clip_assets_tests.making.s3 import BUCKET, S3, environment, new_bucket, s3_server
+from clip_assets_tests.making.s3 import BUCKET, S3, new_bucket
 
 pytestmark = pytest.mark.cluster
 pytest.importorskip("moto")
 
 FILMS, RESULTS = f"s3://{BUCKET}/films", f"s3://{BUCKET}/results"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3]:
-    with s3_server() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(server).items():
-            patch.setenv(name, value)
-        yield server
 
 
 def upload(folder: Path, url: str) -> int:
