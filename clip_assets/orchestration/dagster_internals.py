@@ -23,7 +23,7 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.runs import SqliteRunStorage, SqlRunStorage
 from dagster_shared.check import CheckError
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 
 from clip_assets.core.errors import SettingsError
 
@@ -170,7 +170,7 @@ def quiet_instance() -> dg.DagsterInstance:
     terminal from whoever executes runs in it.
 
     Raises:
-        SettingsError: Its ``dagster.yaml`` asks for a package that isn't installed.
+        SettingsError: Its ``dagster.yaml`` asks for a package that isn't installed, or its database can't be reached.
     """
     quiet = {"compute_logs": {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}}
     try:
@@ -185,6 +185,13 @@ def quiet_instance() -> dg.DagsterInstance:
         raise SettingsError(
             f"{settings} asks for the module {missing.name}, which isn't installed. {_ADVICE.get(missing.name, '')}"
         ) from error
+    except Exception as error:
+        lost = error if isinstance(error, OperationalError) else error.__cause__
+        if not isinstance(lost, OperationalError):
+            raise
+        settings = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
+        why = str(lost.orig).splitlines()[0]
+        raise SettingsError(f"The database of {settings} can't be reached: {why}. Is its server running?") from error
 
 
 def limit_pool(instance: dg.DagsterInstance, pool: str) -> None:

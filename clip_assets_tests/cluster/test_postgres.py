@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
 
 import pytest
 
+from clip_assets.core.errors import SettingsError
 from clip_assets.demo import demo_clips
 from clip_assets.orchestration.in_process import Execution, Listener
 from clip_assets.orchestration.instance import open_instance
@@ -120,6 +121,18 @@ def test_48_clips_take_few_connections_and_no_more_of_the_processor_than_with_sq
 
 def test_a_run_goes_on_where_the_server_closed_its_connections(tmp_path: Path, server: Postgres) -> None:
     compute(tmp_path / "closed", 20, server, closes=True)
+
+
+def test_a_server_that_is_not_there_is_told_in_a_line(
+    tmp_path: Path, server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(storage(replace(server, port=1), "clips"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_POSTGRES_PASSWORD", "a secret")
+    told = rf"The database of {tmp_path}/dagster\.yaml can't be reached: .*refused"
+    with pytest.raises(SettingsError, match=told) as raised, open_instance():
+        pass
+    assert "secret" not in str(raised.value)
 
 
 @pytest.mark.timeout(300)
