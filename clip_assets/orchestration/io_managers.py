@@ -1,13 +1,9 @@
 """Between assets and the store: what is stored already is recognised, the rest is computed and stored as it comes."""
 
-import re
-import shlex
 from abc import abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
@@ -26,9 +22,9 @@ from clip_assets.orchestration.dagster_internals import add_partition_metadata, 
 from clip_assets.orchestration.failures import all_failed, every_video_s_fault, videos_failed
 from clip_assets.orchestration.run_liveness import Pulse, Sign, signs_folder
 from clip_assets.orchestration.run_progress import follower
+from clip_assets.orchestration.stored_metadata import stored_metadata
 from clip_assets.orchestration.work import Computed, Failed, Work
 from clip_assets.results.assets import PER_VIDEO
-from clip_assets.results.facts import sampling_words
 from clip_assets.results.failure import Attempt
 from clip_assets.results.parameters import differences
 
@@ -284,25 +280,8 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         )
 
     def _metadata(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> dict[str, Any]:
-        """What is known of a stored partition, for its materialization event."""
-        path = self.store.path(manifest.asset, manifest.partition_key)
-        return {
-            **self._link(manifest.partition_key),
-            **self._pictures(context, manifest),
-            "sampling": sampling_words(manifest.parameters),
-            **work.describe(manifest.summary),
-            "path": dg.MetadataValue.path(str(path)),
-            "created": dg.MetadataValue.timestamp(datetime.fromisoformat(manifest.created)),
-        }
-
-    def _link(self, key: str) -> dict[str, Any]:
-        """The video's page, where the settings say where the pages are."""
-        return {"video": self._page("video", key)} if self.browse_url else {}
-
-    def _page(self, kind: str, key: str, **asked: str) -> dg.UrlMetadataValue:
-        """The address of what `clip-assets browse` has of a video."""
-        question = f"?{urlencode(asked)}" if asked else ""
-        return dg.MetadataValue.url(f"{(self.browse_url or '').rstrip('/')}/{kind}/{quote(key, safe='/')}{question}")
+        described = work.describe(manifest.summary)
+        return stored_metadata(self.store, manifest, described, self.browse_url, context.log.warning)
 
     def _materialization(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> dg.AssetMaterialization:
         """The event that Dagster would make of a stored partition if its step succeeded."""
@@ -312,23 +291,6 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             metadata=self._metadata(context, work, manifest),
             tags=provenance_tags(context, manifest.data_version),
         )
-
-    def _pictures(self, context: dg.OutputContext, manifest: Manifest) -> dict[str, dg.MetadataValue]:
-        """The pictures; of results elsewhere where to see them: a million videos' would fill 100 GB of the log."""
-        key = manifest.partition_key
-        if not self.store.is_local:
-            shown = [name for name, picture in manifest.pictures.items() if picture.shown]
-            if shown and not self.browse_url:
-                command = f"clip-assets show {shlex.quote(key)} --html FILE"
-                return {"pictures": dg.MetadataValue.text(f"stored beside the result; see them with: {command}")}
-            asset = manifest.asset
-            return {name.rpartition(".")[0]: self._page("stored", key, asset=asset, name=name) for name in shown}
-        try:
-            pictures = self.store.pictures(manifest)
-        except StoreError as error:  # the result counts
-            context.log.warning(f"{key}: pictures can't be shown: {error}")
-            return {}
-        return {picture.name: _as_markdown(picture) for picture in pictures}
 
 
 class NumpyIOManager(StoreIOManager):
@@ -352,9 +314,3 @@ class PickleIOManager(StoreIOManager):
 def _asset(context: dg.InputContext | dg.OutputContext) -> str:
     """The name of an asset, whatever its key begins with."""
     return context.asset_key.path[-1]
-
-
-def _as_markdown(picture: Picture) -> dg.MarkdownMetadataValue:
-    """The picture itself, and below it what it shows, in words."""
-    words = re.sub(r"([^\w\s.,:;%()-])", r"\\\1", " ".join(picture.alt.split()))
-    return dg.MetadataValue.md(f"![{words}]({picture.data_url})\n\n{words}")
