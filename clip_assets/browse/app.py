@@ -53,8 +53,9 @@ class Served:
 
     def shelf(self, root: str, dagster: str | None) -> Shelf:
         """Where its pages are."""
-        label = self.settings.name or Path(self.settings.source.where()).name
-        return Shelf(label, root, dagster.rstrip("/") if dagster else None, self.settings.prefix)
+        videos = self.settings.source.where()
+        label = self.settings.name or Path(videos).name
+        return Shelf(label, root, dagster.rstrip("/") if dagster else None, self.settings.prefix, videos)
 
 
 def create_app(

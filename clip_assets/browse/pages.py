@@ -45,12 +45,14 @@ class Shelf:
         root: What its addresses begin with; empty for the first one.
         dagster: The address of Dagster's UI; None where it isn't known.
         prefix: What the library's asset keys begin with there.
+        videos: Where its videos are: libraries of the same ones may differ in their model.
     """
 
     label: str
     root: str = ""
     dagster: str | None = None
     prefix: str = ""
+    videos: str = ""
 
 
 class Pages:
@@ -84,6 +86,7 @@ class Pages:
         self._templates.globals.update(
             root=shelf.root,
             shelves=shelves,
+            videos_at=shelf.videos,
             address=self._address,
             place=questions.place,
             without=questions.without,

@@ -90,6 +90,19 @@ class Question:
         values = self.fields(**changes)
         return f"/search?{urlencode(values, quote_via=quote)}" if values else "/search"
 
+    def elsewhere(self, *, of_same_videos: bool) -> str:
+        """The address of this question in another library, whose model and scores may be others; ``/`` for none.
+
+        A picture that was uploaded stays where it is, and so do moments of videos that the other doesn't have.
+
+        Args:
+            of_same_videos: Whether the other library is of the same videos.
+        """
+        kept = replace(self, image="", min_score=None, at="")
+        if not of_same_videos:
+            kept = replace(kept, like=(), unlike=(), under="")
+        return kept.url() if kept.is_asked else "/"
+
     def fields(self, **changes: Any) -> list[tuple[str, str]]:
         """Name and value of all that isn't as usual, of this question or of one that differs in these things."""
         changed, usual = replace(self, **changes), Question()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from clip_assets.browse.app import Served, create_app
+from clip_assets.browse.question import Question
 from clip_assets.settings import LibrarySettings
 from clip_assets_tests.browse.client import Client
 
@@ -34,7 +35,7 @@ def test_the_pages_of_a_library_lead_to_its_own(client: Client, path: str) -> No
     assert "shapes.mp4" in page
     addresses = {unescape(found) for found in re.findall(r'(?:href|src|action|data-\w+)="(/[^"]*)"', page)}
     elsewhere = {address for address in addresses if not address.startswith((f"{ROOT}/", *STATIC))}
-    assert elsewhere == {"/"}  # the switch
+    assert elsewhere == {"/search?q=a%20blue%20square" if "search" in path else "/"}  # the switch
 
 
 def test_what_they_lead_to_is_there(client: Client) -> None:
@@ -52,6 +53,14 @@ def test_the_switch_names_all_and_marks_the_one_that_is_shown(client: Client) ->
             (f"{ROOT}/", "films"),
         ]
         assert re.findall(r'aria-current="true">(\w+)<', page) == [shown]
+
+
+def test_the_switch_keeps_what_another_library_can_be_asked_too() -> None:
+    question = Question(q="a dog", like=("a.mp4@1-2",), image="x", under="films", min_score=0.3, at="a.mp4@3", top=40)
+    assert question.elsewhere(of_same_videos=False) == "/search?q=a%20dog&top=40"
+    same = question.elsewhere(of_same_videos=True)
+    assert same == "/search?q=a%20dog&like=a.mp4%401-2&under=films&top=40"
+    assert Question(image="x").elsewhere(of_same_videos=True) == "/"
 
 
 def test_one_library_has_no_switch(demo_library: Path) -> None:
