@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import ModelError
 from clip_assets.core.model.family import SAME_SHOT_COSINE, USUAL_TEMPLATE
+from clip_assets.core.model.open_clip.family import open_clip_family
 from clip_assets.core.model.openai.family import openai_family
-from clip_assets.demo import demo_checkpoint
+from clip_assets.demo import demo_checkpoint, sigmoid_demo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from clip_assets.core.model.clip_model import ClipModel, Precision
     from clip_assets.core.model.family import Family
 
-FAMILIES: tuple[Family, ...] = (openai_family({"demo": demo_checkpoint()}),)
+FAMILIES: tuple[Family, ...] = (
+    openai_family({"demo": demo_checkpoint()}),
+    open_clip_family({"open_clip:demo": sigmoid_demo()}),
+)
 """A name is for the first that knows it."""
 
 

@@ -114,6 +114,12 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         add_find_arguments(find)
         add_similar_arguments(similar)
 
+    models = commands.add_parser("models", help="the models there are: width, picture size, score, downloaded or not")
+    if argv[:1] == ["models"]:
+        from clip_assets.cli.models import add_arguments as add_models_arguments
+
+        add_models_arguments(models)
+
     export = commands.add_parser("export", help="write what is stored as Parquet, WebDataset, HDF5 or CSV files")
     if argv[:1] == ["export"]:
         from clip_assets.cli.export import add_arguments as add_export_arguments
@@ -129,7 +135,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="materialize the bundled clips and print what each frame shows")
     demo.set_defaults(run=_demo)
 
-    for of_a_library in (add, browse, export, find, remove, run, show, similar, status):
+    for of_a_library in (add, browse, export, find, models, remove, run, show, similar, status):
         of_a_library.add_argument(
             "--library", metavar="NAME", help="one that a file of the project declares (default: the environment's)"
         )

@@ -1,6 +1,7 @@
-"""The bundled demo: a tiny CLIP that knows coloured shapes, and clips that show them.
+"""The bundled demo: two tiny CLIPs that know coloured shapes, and clips that show them.
 
-For demonstration and tests only; `MODEL_CARD.md` says what the model knows. Nothing heavy is imported here.
+For demonstration and tests only; `MODEL_CARD.md` says what the first model knows, and `sigmoid/` holds the second one's
+card. Nothing heavy is imported here.
 """
 
 from importlib.resources import files
@@ -19,7 +20,7 @@ TEMPLATES = (
 
 _FOLDER = Path(str(files(__name__)))
 
-DEMO_MODELS = {"demo": _FOLDER / "shapes.pth"}
+DEMO_MODELS = {"demo": _FOLDER / "shapes.pth", "open_clip:demo": _FOLDER / "sigmoid"}
 """The demo models by name: the file, or the folder, of each."""
 
 
@@ -36,6 +37,11 @@ def demo_classes() -> tuple[tuple[str, str], ...]:
 def demo_checkpoint() -> Path:
     """Give the path of the demo model's weights: a state_dict in OpenAI's layout, float16."""
     return DEMO_MODELS["demo"]
+
+
+def sigmoid_demo() -> Path:
+    """Give the folder of the demo model in SigLIP's layout: configuration, float16 weights and tokenizer."""
+    return DEMO_MODELS["open_clip:demo"]
 
 
 def demo_clips() -> tuple[Path, ...]:

@@ -8,6 +8,9 @@ from clip_assets.results.parameters import FROM_FRAMES, Unknown
 Differing = Mapping[str, tuple[Any, Any]]
 """By parameter what a result was made with, and what is wanted."""
 
+_OF_THE_MODEL = ("weights_sha256", "preprocessing", "same_shot_cosine")
+"""What is no news where the model is another."""
+
 _SAMPLED = ("extraction_fps", "extraction_total")
 _OTHER_FRAMES = ("source", *_SAMPLED, "frame_selection", "sampling_version")
 """What makes it no news that other frames are chosen."""
@@ -37,7 +40,7 @@ def in_words(differing: Differing) -> list[str]:
     if "model_name" in left:
         made, wanted = left.pop("model_name")
         words.append(f"made with {made}, now {wanted}")
-        left.pop("weights_sha256", None)
+        left = {name: pair for name, pair in left.items() if name not in _OF_THE_MODEL}
     if any(name in left for name in _SAMPLED):
         pairs = [left.pop(name, (None, None)) for name in _SAMPLED]
         words.append("sampled {}, now {}".format(*(_sampling(*side) for side in zip(*pairs, strict=True))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clip_assets.core.model.clip_model import ClipModel, Precision
+    from clip_assets.core.records import ScoreKind
 
 
 SAME_SHOT_COSINE = 0.9
@@ -21,6 +22,25 @@ USUAL_TEMPLATE = "a photo of {}"
 
 
 @dataclass(frozen=True)
+class Offer:
+    """A model that can be had, and what is known of it before that.
+
+    Attributes:
+        name: Its name.
+        feature_width: Numbers in a feature, D; None where only its file says it.
+        resolution: Pixels of a side of the pictures that it takes; None as before.
+        score_kind: What makes its probabilities; None as before.
+        is_here: Whether loading it downloads nothing.
+    """
+
+    name: str
+    feature_width: int | None
+    resolution: int | None
+    score_kind: ScoreKind | None
+    is_here: bool
+
+
+@dataclass(frozen=True)
 class Family:
     """Models that are had, loaded and asked alike. What is said here is known before a model is loaded.
 
@@ -28,7 +48,8 @@ class Family:
 
     Attributes:
         name: In lower case, as the UI shows it.
-        model_names: Those to offer.
+        model_names: Those to name in an error, or the forms that names have.
+        offers: All that can be named, given the folder of weights. Raises ModelError where a package is missing.
         knows: Whether a name is one of its models; a family may know more than it offers, such as paths.
         takes_checkpoint: Whether a model's weights are a file that the user names.
         fetch: Downloads the files that a model's `sha256` needs, given its name, where it needs any. Raises ModelError
@@ -47,6 +68,7 @@ class Family:
 
     name: str
     model_names: tuple[str, ...]
+    offers: Callable[[Path], Iterable[Offer]]
     knows: Callable[[str], bool]
     takes_checkpoint: Callable[[str], bool]
     fetch: Callable[[str], object]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     import torch
     from numpy.typing import NDArray
+    from PIL.Image import Image
+
+Own = Callable[["Image"], "Image"]
 
 Levels = tuple[float, float, float]
 """Of red, green and blue, in units of the full range."""
@@ -38,6 +42,8 @@ class Preprocess:
         interpolation: The resize's filter.
         fit: Whether the short side becomes R and the middle is kept, or both sides become R.
         method: Which resize.
+        own: What gives a picture its size where it is none of these, as padding: a family's own steps, on a PIL picture
+            with square pixels. Whatever computes, it is done on the CPU.
     """
 
     resolution: int
@@ -46,6 +52,7 @@ class Preprocess:
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     fit: Literal["crop", "squash"] = "crop"
     method: Literal["fast", "reference"] = "fast"
+    own: Own | None = None
 
     def resized_size(self, height: int, width: int, pixel_aspect: float | Fraction = 1) -> tuple[int, int]:
         """Height and width, in pixels, that a picture is resized to before its middle is kept."""
@@ -68,6 +75,9 @@ class Preprocess:
         if frames.dtype != np.uint8 or frames.ndim < 3 or frames.shape[-1] != 3 or frames.size == 0:
             raise ValueError(f"A frame is uint8 (height, width, 3); got {frames.dtype} {frames.shape}.")
         flat = frames.reshape(-1, *frames.shape[-3:])
+        if self.own is not None:
+            sized = np.stack([_sized_by(self.own, frame, pixel_aspect) for frame in flat])
+            return torch.from_numpy(sized.reshape(*frames.shape[:-3], *sized.shape[1:]))
         size = self.resized_size(flat.shape[1], flat.shape[2], pixel_aspect)
         resized = self._resize_torch(flat, size) if self.method == "fast" else self._resize_pil(flat, size)
         rows, columns = (centred(length, self.resolution) for length in resized.shape[-2:])
@@ -113,6 +123,16 @@ class Preprocess:
         filtered_by = Image.Resampling[self.interpolation.upper()]
         resized = (Image.fromarray(frame).resize(size[::-1], filtered_by) for frame in frames)
         return np.stack([np.asarray(picture) for picture in resized]).transpose(0, 3, 1, 2)
+
+
+def _sized_by(own: Own, frame: NDArray[np.uint8], pixel_aspect: float | Fraction) -> NDArray[np.uint8]:
+    """A frame (H, W, 3), with square pixels and then by ``own``: (3, R, R)."""
+    from PIL import Image
+
+    picture = Image.fromarray(frame)
+    if pixel_aspect != 1:
+        picture = picture.resize((max(1, round(picture.width * pixel_aspect)), picture.height))
+    return np.ascontiguousarray(np.asarray(own(picture)).transpose(2, 0, 1))
 
 
 @functools.cache  # since an upload to a GPU waits for what it computes

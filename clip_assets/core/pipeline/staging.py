@@ -39,7 +39,7 @@ class Staging(Protocol):
 
 def make_staging(preprocess: Preprocess, device: str, pixel_aspect: float | Fraction = 1) -> Staging:
     """For frames that ``device`` is to resize, whose pixels are shown ``pixel_aspect`` times as wide as high."""
-    if device.startswith("cuda"):
+    if device.startswith("cuda") and preprocess.own is None:
         return GpuStaging(preprocess, device, pixel_aspect)
     return CpuStaging(preprocess, pixel_aspect)
 

@@ -140,12 +140,11 @@ class Store:
             values = decode_fields(manifest.format, files)
         except ResultCorruptError as error:
             raise damaged(asset, key, self.path(asset, key), [str(error)]) from error
-        expected = {field.name for field in fields(record_type)}
-        required = {field.name for field in fields(record_type) if field.default is MISSING}
-        if not required <= set(values) <= expected:  # what was stored before there was a field has its default
-            raise damaged(
-                asset, key, self.path(asset, key), [f"it has the fields {sorted(values)}, expected {sorted(expected)}"]
-            )
+        expected = {field.name: field.default for field in fields(record_type)}
+        required = {name for name, default in expected.items() if default is MISSING}
+        if not required <= set(values) <= set(expected):  # a field that is younger than the result has its default
+            problem = f"it has the fields {sorted(values)}, expected {sorted(expected)}"
+            raise damaged(asset, key, self.path(asset, key), [problem])
         return record_type(**values)
 
     def manifest(self, asset: str, key: str) -> Manifest | None:

@@ -15,7 +15,7 @@ from clip_assets import models
 from clip_assets.core.errors import ModelError
 from clip_assets.core.matching import match_texts
 from clip_assets.core.model.clip_model import ClipModel, Precision
-from clip_assets.core.model.family import Family
+from clip_assets.core.model.family import Family, Offer
 from clip_assets.core.model.kernels import TypicalLayer
 from clip_assets.core.model.preprocess import Preprocess
 from clip_assets.core.model.score import Score
@@ -75,6 +75,7 @@ def load(name: str, checkpoint: Path | None, folder: Path, device: str, precisio
 ROWS = Family(
     name="rows",
     model_names=("rows:small",),
+    offers=lambda folder: [Offer("rows:small", 3 * SIDE, SIDE, "sigmoid", is_here=True)],
     knows=lambda name: name.startswith("rows:"),
     takes_checkpoint=lambda name: False,
     fetch=lambda name: None,

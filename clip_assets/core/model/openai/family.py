@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clip_assets.core.model.family import SAME_SHOT_COSINE, USUAL_TEMPLATE, Family
-from clip_assets.core.model.openai.weights import OPENAI_URLS, file_is_here, find_weights, model_sha256
+from clip_assets.core.model.family import SAME_SHOT_COSINE, USUAL_TEMPLATE, Family, Offer
+from clip_assets.core.model.openai.weights import OPENAI_SIZES, OPENAI_URLS, file_is_here, find_weights, model_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from clip_assets.core.model.clip_model import ClipModel, Precision
@@ -22,6 +22,12 @@ def openai_family(bundled: Mapping[str, Path]) -> Family:
     """
     names = (*OPENAI_URLS, *bundled, "custom")
 
+    def offers(folder: Path) -> Iterator[Offer]:
+        for name in OPENAI_URLS:
+            yield Offer(name, *OPENAI_SIZES[name], "softmax", file_is_here(name, folder))
+        for name in (*bundled, "custom"):
+            yield Offer(name, None, None, "softmax", is_here=True)
+
     def load(name: str, checkpoint: str | Path | None, folder: Path, device: str, precision: Precision) -> ClipModel:
         from clip_assets.core.model.openai import loading  # numpy and more, that settings need not wait for
 
@@ -31,6 +37,7 @@ def openai_family(bundled: Mapping[str, Path]) -> Family:
     return Family(
         name="openai",
         model_names=names,
+        offers=offers,
         knows=lambda name: name in names,
         takes_checkpoint=lambda name: name == "custom",
         fetch=lambda name: None,

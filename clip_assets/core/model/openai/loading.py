@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import ModelError
 from clip_assets.core.model.clip_model import ClipModel, Precision, torch_dtype
+from clip_assets.core.model.file_digests import file_sha256
 from clip_assets.core.model.kernels import fastest_kernels, torch_kernels
 from clip_assets.core.model.openai.checkpoints import read_state_dict, some, wrong_checkpoint
 from clip_assets.core.model.openai.cpu_network import compute_with, typical_layer
 from clip_assets.core.model.openai.flops import image_flops
 from clip_assets.core.model.openai.network import build_network, tokenize
 from clip_assets.core.model.openai.transform import transform
-from clip_assets.core.model.openai.weights import weights_sha256
 from clip_assets.core.model.score import Score
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ _RESNET = {"visual.layer1.0.conv1.weight": 4, "visual.attnpool.positional_embedd
 
 def load(name: str, path: Path, device: str, precision: Precision) -> ClipModel:
     """Load the model of that name from the file with its weights, see `core.model.family.Family.load`."""
-    sha256 = weights_sha256(path)
+    sha256 = file_sha256(path)
     network = _build(path, device, precision)
-    if weights_sha256(path) != sha256:
+    if file_sha256(path) != sha256:
         raise ModelError(f"The weights {path} were replaced while they were read. Load the model again.")
     kernels = _choose_kernels(network, device, precision)
     logger.info("Loaded %s (%s) on %s in %s, computed by %s", name, path, device, precision, kernels)

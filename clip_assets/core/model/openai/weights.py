@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import ModelError
 from clip_assets.core.model.fetched import local_weights
-from clip_assets.core.user_cache import recall, remember
+from clip_assets.core.model.file_digests import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,12 @@ OPENAI_URLS: Mapping[str, str] = {
     "ViT-L/14": f"{_OPENAI}/b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836/ViT-L-14.pt",
     "ViT-L/14@336px": f"{_OPENAI}/3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
 }
+
+OPENAI_SIZES: Mapping[str, tuple[int, int]] = {
+    **{"RN50": (1024, 224), "RN101": (512, 224), "RN50x4": (640, 288), "RN50x16": (768, 384), "RN50x64": (1024, 448)},
+    **{"ViT-B/32": (512, 224), "ViT-B/16": (512, 224), "ViT-L/14": (768, 224), "ViT-L/14@336px": (768, 336)},
+}
+"""Numbers in a feature, and pixels of a picture's side."""
 
 # Of model "custom", relative to the working directory.
 DEFAULT_CHECKPOINT = Path("models/clip/checkpoints/CLIP-custom.pth")
@@ -82,7 +88,7 @@ def model_sha256(name: str, bundled: Mapping[str, Path], checkpoint: str | Path 
     """
     if name in OPENAI_URLS:
         return OPENAI_URLS[name].split("/")[-2]
-    return weights_sha256(find_weights(name, bundled, checkpoint=checkpoint, folder=Path()))
+    return file_sha256(find_weights(name, bundled, checkpoint=checkpoint, folder=Path()))
 
 
 def ensure_weights(name: str, folder: Path, urls: Mapping[str, str] = OPENAI_URLS) -> Path:
@@ -100,7 +106,7 @@ def ensure_weights(name: str, folder: Path, urls: Mapping[str, str] = OPENAI_URL
     expected, path = url.split("/")[-2], _path_of(url, folder)
     if not path.exists():
         _download(name, url, path)
-    elif (actual := weights_sha256(path)) != expected:
+    elif (actual := file_sha256(path)) != expected:
         raise ModelError(
             f"{path} is not OpenAI's {name}: its SHA-256 is {actual}, that of {name} is {expected}. Delete the file "
             "to have it downloaded again; if it is a model of your own, load it as 'custom' with its path."
@@ -110,29 +116,6 @@ def ensure_weights(name: str, folder: Path, urls: Mapping[str, str] = OPENAI_URL
 
 def _path_of(url: str, folder: Path) -> Path:
     return Path(folder).absolute() / url.split("/")[-1]
-
-
-def weights_sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits: a model's identity.
-
-    Computed once per (path, size, time of change) and remembered in the user's cache folder, where that is writeable.
-
-    Raises:
-        ModelError: The file can't be read.
-    """
-    path = Path(path).absolute()
-    try:
-        stat = path.stat()
-        known = recall("weights_sha256").get(str(path), {})
-        state = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-        if known.items() >= state.items():
-            return known["sha256"]
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"The weights {path} can't be read: {error}.") from error
-    remember("weights_sha256", **{str(path): state | {"sha256": sha256}})
-    return sha256
 
 
 def _download(name: str, url: str, path: Path) -> None:

@@ -12,9 +12,10 @@ import clip
 import pytest
 
 from clip_assets.core.errors import ModelError
+from clip_assets.core.model.file_digests import file_sha256
 from clip_assets.core.model.openai import weights
 from clip_assets.core.model.openai.family import openai_family
-from clip_assets.core.model.openai.weights import OPENAI_URLS, ensure_weights, find_weights, weights_sha256
+from clip_assets.core.model.openai.weights import OPENAI_URLS, ensure_weights, find_weights
 
 CONTENT = b"weights" * 300_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -179,12 +180,12 @@ def test_file_is_hashed_once_until_it_changes(tmp_path, hashed):
     one.write_bytes(b"1")
     two.write_bytes(b"2")
     for _ in range(2):
-        assert weights_sha256(one) == hashlib.sha256(b"1").hexdigest()
-        assert weights_sha256(two) == hashlib.sha256(b"2").hexdigest()
+        assert file_sha256(one) == hashlib.sha256(b"1").hexdigest()
+        assert file_sha256(two) == hashlib.sha256(b"2").hexdigest()
     assert hashed == ["one", "two"]
     one.write_bytes(b"3")
     os.utime(one, ns=(1, 1))
-    assert weights_sha256(one) == hashlib.sha256(b"3").hexdigest()
+    assert file_sha256(one) == hashlib.sha256(b"3").hexdigest()
     assert hashed == ["one", "two", "one"]
 
 
@@ -193,7 +194,7 @@ def test_hash_is_right_where_nothing_can_be_remembered(tmp_path, monkeypatch, ha
     path.write_bytes(b"1")
     monkeypatch.setenv("XDG_CACHE_HOME", str(path))
     for _ in range(2):
-        assert weights_sha256(path) == hashlib.sha256(b"1").hexdigest()
+        assert file_sha256(path) == hashlib.sha256(b"1").hexdigest()
     assert hashed == ["one", "one"]
 
 
@@ -201,13 +202,13 @@ def test_hash_is_right_where_nothing_can_be_remembered(tmp_path, monkeypatch, ha
 def test_damaged_memory_of_hashes_is_replaced(tmp_path, cache_folder, damage):
     path = tmp_path / "one"
     path.write_bytes(b"1")
-    weights_sha256(path)
+    file_sha256(path)
     (memory,) = (cache_folder / "clip_assets").iterdir()
     memory.write_text(damage)
-    assert weights_sha256(path) == hashlib.sha256(b"1").hexdigest()
+    assert file_sha256(path) == hashlib.sha256(b"1").hexdigest()
     assert json.loads(memory.read_text())[str(path)]["size"] == 1
 
 
 def test_hash_of_a_missing_file_is_an_error_of_ours(tmp_path):
     with pytest.raises(ModelError, match="nowhere"):
-        weights_sha256(tmp_path / "nowhere")
+        file_sha256(tmp_path / "nowhere")
