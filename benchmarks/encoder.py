@@ -1,6 +1,7 @@
 """CLIP's image encoder on this CPU: each kernel, whole networks and the pipeline, as a share of what a core can do.
 
     python benchmarks/encoder.py [--models ViT-B/32 ViT-L/14 RN50] [--runs 5] [--bf16] [--frames 60] [--json]
+                                 [--open-clip ViT-B-32 ViT-B-16-SigLIP]
 
 All contenders take turns in one run, in one thread, clocked by that thread's CPU time, so that what else the machine
 does matters little; figures are of one core.
@@ -9,6 +10,8 @@ does matters little; figures are of one core.
   of all is taken for the core's peak.
 - networks: pictures/s of OpenAI's code as it is, of ours with either library's kernels, and in bf16 (``--bf16``, or
   where the processor has it); of each the greatest difference to OpenAI's features, or the least cosine.
+- open_clip: pictures/s of its architectures with random weights: by its own forward, and as `load_model` lets them
+  compute, with either library's kernels.
 - pipeline: CPU seconds of extracting ``--frames`` frames of a 480p video, with OpenAI's code and as `load_model` gives
   it, in pairs; with 0 frames it is left out.
 """
@@ -29,6 +32,7 @@ import torch
 from clip_assets.core.model.clip_model import ClipModel
 from clip_assets.core.model.devices import default_batch_size
 from clip_assets.core.model.kernels import has_bf16, onednn_kernels, processor, torch_kernels
+from clip_assets.core.model.open_clip import work
 from clip_assets.core.model.openai.cpu_network import compute_with
 from clip_assets.core.pipeline.decoding import PipelineOptions, VideoJob
 from clip_assets.core.sampling import Sampling, sample
@@ -51,10 +55,11 @@ PRODUCTS = {
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=[*ARCHITECTURES], choices=[*ARCHITECTURES, "demo"])
+    parser.add_argument("--models", nargs="*", default=[*ARCHITECTURES], choices=[*ARCHITECTURES, "demo"])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--bf16", action="store_true", help="also where the processor has no instructions for it")
     parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--open-clip", nargs="*", default=[], help="architectures of open_clip's list")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -64,6 +69,7 @@ def main() -> None:
         products = [product_row(name, *shape, runs=arguments.runs, bf16=bf16) for name, shape in PRODUCTS.items()]
         peak = max(row[library] for row in products for library in ("torch", "oneDNN"))
         rows = [row for name in arguments.models for row in network_rows(name, folder, arguments.runs, bf16, peak)]
+        rows += [row for name in arguments.open_clip for row in open_clip_rows(name, arguments.runs, peak)]
     pipelines = [pipeline_row(name, folder, arguments) for name in arguments.models if arguments.frames]
     result = {
         "processor": processor(), "torch": torch.__version__, "peak_gflops": peak,
@@ -117,20 +123,52 @@ def network_rows(name: str, folder: Path, runs: int, bf16: bool, peak: float) ->
     first = models["OpenAI's code"]
     side = first.preprocess.resolution
     pictures = torch.randn(default_batch_size(["cpu"], first.image_flops), 3, side, side)
-    expected = first.encode_images(pictures)
-    seconds = paired({key: lambda m=m: m.encode_images(pictures) for key, m in models.items()}, runs)
+    encoders = {key: model.encode_images for key, model in models.items()}
+    return _rows(name, encoders, pictures, first.image_flops, runs, peak)
+
+
+def _rows(
+    name: str,
+    encoders: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
+    pictures: torch.Tensor,
+    image_flops: int,
+    runs: int,
+    peak: float,
+) -> list[dict[str, object]]:
+    """A row for each encoder of a network; the first is the family's own code, which the others are compared with."""
+    own = next(iter(encoders))
+    expected = encoders[own](pictures)
+    seconds = paired({key: lambda e=encode: e(pictures) for key, encode in encoders.items()}, runs)
     rows = []
     for contender, values in seconds.items():
-        features = models[contender].encode_images(pictures)
-        gflops = len(pictures) * first.image_flops / statistics.median(values) / 1e9
+        features = encoders[contender](pictures)
+        gflops = len(pictures) * image_flops / statistics.median(values) / 1e9
         rows.append({
             "model": name, "code": contender, "batch_size": len(pictures),
             "images_per_second": len(pictures) / statistics.median(values), "gflops": gflops, "share": gflops / peak,
-            "times_as_fast": statistics.median(map(np.divide, seconds["OpenAI's code"], values)),
+            "times_as_fast": statistics.median(map(np.divide, seconds[own], values)),
             "difference": (features - expected).abs().max().item(),
             "cosine": torch.cosine_similarity(features, expected).min().item(),
         })  # fmt: skip
     return rows
+
+
+def open_clip_rows(name: str, runs: int, peak: float) -> list[dict[str, object]]:
+    """As `network_rows`, of one of open_clip's architectures."""
+    import open_clip
+
+    networks = {}
+    for contender in ("open_clip's code", "ours, torch", "ours, oneDNN"):
+        networks[contender] = open_clip.create_model(name, load_weights=False, pretrained_text=False).eval()
+        networks[contender].load_state_dict(networks["open_clip's code"].state_dict(), assign=True)
+    work.compute_with(networks["ours, torch"], torch_kernels())
+    work.compute_with(networks["ours, oneDNN"], onednn_kernels())
+    first = networks["open_clip's code"]
+    side = first.visual.image_size if isinstance(first.visual.image_size, int) else first.visual.image_size[0]
+    flops, _ = work.measured(first, torch.randn(1, 3, side, side))
+    pictures = torch.randn(default_batch_size(["cpu"], flops), 3, side, side)
+    encoders = {key: network.encode_image for key, network in networks.items()}
+    return _rows(name, encoders, pictures, flops, runs, peak)
 
 
 def pipeline_row(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
