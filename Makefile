@@ -35,7 +35,7 @@ test: $(VENV)/.installed-test  ## run all tests, save those with servers, runs i
 test-dagster: $(VENV)/.oldest-dagster  ## run the tests that rest on Dagster's private API with the oldest Dagster allowed
 	./$(VENV)/oldest-dagster/bin/python -m pytest -m dagster_bounds
 
-test-cluster: $(VENV)/.installed-test $(VENV)/.installed-cluster  ## run the tests with servers (Dagster's, S3's, PostgreSQL) and runs in processes of their own
+test-cluster: $(VENV)/.installed-test $(VENV)/.installed-cluster  ## run the tests with servers (Dagster's, S3's, PostgreSQL, Redis) and runs in processes of their own
 	$(BIN)/python -m pytest -m cluster
 
 test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## click through the UI in an installed Chromium

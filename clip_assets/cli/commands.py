@@ -82,6 +82,9 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     dev.set_defaults(run=_dev)
 
+    worker = commands.add_parser("worker", help="compute runs that Dagster's daemon queues with Celery, one by one")
+    worker.set_defaults(run=_worker)
+
     add = commands.add_parser("add", help="register videos of the library as partitions")
     add.add_argument("paths", nargs="+", type=_place, metavar="PATH", help="a video, or a folder: all videos below it")
     add.set_defaults(run=_add)
@@ -191,6 +194,15 @@ def _dev(arguments: argparse.Namespace) -> int:
         _say("Starting the page to ask, Dagster's UI and its daemon ...")
         dagster = dagster_service(port, settings.group)
         return run_together([browse_service(browse_port, dagster), dagster], _say)
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    from clip_assets.orchestration.instance import launcher_for_workers
+    from clip_assets.project import load_libraries
+
+    load_libraries()
+    launcher_for_workers().serve()
+    return 0
 
 
 def _add(arguments: argparse.Namespace) -> int:

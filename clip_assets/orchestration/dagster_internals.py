@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import dagster as dg
@@ -17,10 +17,12 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 from dagster._core.instance.ref import InstanceRef
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.runs import SqliteRunStorage, SqlRunStorage
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import pack_value, unpack_value
 from dagster_shared.check import CheckError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError, OperationalError
@@ -30,15 +32,18 @@ from clip_assets.core.errors import SettingsError
 __all__ = [
     "AssetJob",
     "CheckRunHealthResult",
+    "LaunchRunContext",
     "WorkerStatus",
     "add_partition_metadata",
     "close_connections",
+    "execution_arguments",
     "free_pools",
     "keep_connections",
     "limit_pool",
     "log_evaluations",
     "provenance_tags",
     "quiet_instance",
+    "run_of_arguments",
 ]
 
 # Dagster's names of the tags that say what a materialization was made from.
@@ -195,8 +200,13 @@ def quiet_instance() -> dg.DagsterInstance:
 
 
 def limit_pool(instance: dg.DagsterInstance, pool: str) -> None:
-    """Let one step at a time into a pool, unless it has a limit; publicly that is a command, and a page of the UI."""
+    """Let one step at a time into a pool, unless it has a limit; publicly that is a command, and a page of the UI.
+
+    A limit is also the one that ``dagster.yaml`` gives every pool that has none of its own.
+    """
     storage = instance.event_log_storage
+    if instance.get_concurrency_config().pool_config.default_pool_limit is not None:
+        return
     if storage.supports_global_concurrency_limits and pool not in storage.get_concurrency_keys():
         storage.set_concurrency_slots(pool, 1)
 
@@ -205,6 +215,23 @@ def free_pools(instance: dg.DagsterInstance, run_id: str) -> None:
     """Give back what a run that has ended holds of any pool, as Dagster's daemon does where one is at work."""
     if instance.event_log_storage.supports_global_concurrency_limits:
         instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+
+
+def execution_arguments(run: dg.DagsterRun) -> dict[str, Any]:
+    """What Dagster's launchers send to a process that is to execute a run there, without what the instance is made of.
+
+    Whoever executes it has an instance of its own: the settings of the sender's may hold passwords.
+    """
+    origin = run.job_code_origin
+    if origin is None:
+        raise dg.DagsterInvariantViolationError(f"Run {run.run_id} doesn't say where its code is.")
+    packed = pack_value(ExecuteRunArgs(origin, run.run_id, instance_ref=None, set_exit_code_on_failure=True))
+    return cast("dict[str, Any]", packed)
+
+
+def run_of_arguments(packed: Mapping[str, Any]) -> str:
+    """The id of the run that `execution_arguments` are for."""
+    return unpack_value(dict(packed), as_type=ExecuteRunArgs).run_id
 
 
 def keep_connections(instance: dg.DagsterInstance) -> None:

@@ -6,11 +6,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from filelock import FileLock
 
-from clip_assets.core.errors import LibraryError, VideoError
+from clip_assets.core.errors import LibraryError, SettingsError, VideoError
 from clip_assets.core.file_systems import is_url
 from clip_assets.core.library.listing import VIDEO_EXTENSIONS, has_video_extension, others_in_words
 from clip_assets.core.library.regular_files import why_no_file
@@ -32,6 +33,9 @@ from clip_assets.orchestration.run_liveness import GONE, is_abandoned
 from clip_assets.project import instance_folder
 from clip_assets.results.assets import PER_VIDEO
 from clip_assets.results.failure import Failure
+
+if TYPE_CHECKING:
+    from clip_assets.orchestration.celery_launcher import WatchedCeleryRunLauncher
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +66,28 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
             yield instance
         finally:
             close_connections(instance)
+
+
+def launcher_for_workers() -> "WatchedCeleryRunLauncher":
+    """What queues runs for workers, as the instance's ``dagster.yaml`` says.
+
+    Raises:
+        SettingsError: It says otherwise, or Celery isn't installed.
+    """
+    try:
+        from clip_assets.orchestration.celery_launcher import WatchedCeleryRunLauncher
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"{error.name} isn't installed. Install it with: pip install 'clip_assets[celery]'"
+        ) from error
+    with open_instance() as instance:
+        launcher = instance.run_launcher
+    if not isinstance(launcher, WatchedCeleryRunLauncher):
+        raise SettingsError(
+            f"{instance_folder() / 'dagster.yaml'} has runs launched by {type(launcher).__name__}, and a worker needs "
+            "WatchedCeleryRunLauncher: see deploy/celery/README.md."
+        )
+    return launcher
 
 
 def registered(instance: dg.DagsterInstance, names: LibraryNames) -> Sequence[str]:

@@ -20,6 +20,11 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Whether the run's process lives; a run that gives no sign is left alone."""
-        if is_abandoned(self._instance, run):
-            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, GONE)
-        return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return health(self._instance, run)
+
+
+def health(instance: dg.DagsterInstance, run: dg.DagsterRun) -> CheckRunHealthResult:
+    """What a launcher tells Dagster's monitor: whether the run's process lives, as far as anything tells."""
+    if is_abandoned(instance, run):
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, GONE)
+    return CheckRunHealthResult(WorkerStatus.RUNNING)

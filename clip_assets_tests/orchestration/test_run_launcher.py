@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from clip_assets.cli import main
 from clip_assets.orchestration.run_launcher import WatchedRunLauncher
 from clip_assets.orchestration.run_liveness import signs_folder
 from clip_assets.project import INSTANCE_SETTINGS
@@ -32,3 +33,14 @@ def test_run_monitoring_hears_that_the_process_is_gone(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert instance.run_launcher.check_run_worker_health(run).status.value == "NOT_FOUND"
+
+
+def test_a_worker_without_celery_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLIP_ASSETS_VIDEOS", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "celery", None)
+    monkeypatch.delitem(sys.modules, "clip_assets.orchestration.celery_launcher", raising=False)
+    assert main(["worker"]) == 2
+    assert "pip install 'clip_assets[celery]'" in capsys.readouterr().err
