@@ -118,7 +118,8 @@ class FailuresLook:
             return []
         recorded = {(self.names.asset(event.asset_key), event.partition) for event in events if event.asset_key}
         left = self._left(record, recorded)
-        batches = self._batches(left, alone=(failed_videos(steps) or left) if is_blamed else ())
+        done = {key for key in keys if all((asset, key) in recorded for asset in self._assets(run))}
+        batches = self._batches(left, (failed_videos(steps) or left) if is_blamed else (), done)
         self._notes.append(f"run {run.run_id} failed: {len(left)} videos are asked for again, in {len(batches)} runs")
         return [self._again(run, batch, left[batch[0]]) for batch in batches]
 
@@ -139,12 +140,14 @@ class FailuresLook:
         }
         return {key: assets for key, assets in left.items() if assets}
 
-    def _batches(self, left: Mapping[str, tuple[str, ...]], alone: Container[str]) -> list[Sequence[str]]:
-        """Who shares a run: neighbours that lack the same, save those that are to be alone, which come last."""
+    def _batches(
+        self, left: Mapping[str, tuple[str, ...]], alone: Container[str], done: Container[str]
+    ) -> list[Sequence[str]]:
+        """Who shares a run: those that lack the same and have but what is done between them; the alone ones last."""
         batches: list[Sequence[str]] = []
         for assets in dict.fromkeys(left.values()):
             together = {key for key in left if left[key] == assets and key not in alone}
-            batches += neighbour_batches(together, self._order, self.videos_per_run)
+            batches += neighbour_batches(together, self._order, self.videos_per_run, done)
         return [*batches, *([key] for key in left if key in alone)]
 
     def _keys(self, run: dg.DagsterRun) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -30,6 +31,19 @@ from clip_assets.results.parameters import differences
 
 REMEMBERED_BYTES = 256 * 2**20
 """Of results that aren't on a local disk, what a run reads and writes is remembered up to so many bytes."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored of a partition by the end of a run.
+
+    Attributes:
+        manifest: Its description.
+        is_new: Whether the run computed it; else it was there, as it is wanted.
+    """
+
+    manifest: Manifest
+    is_new: bool
 
 
 class StoredResults(Mapping[str, Any]):
@@ -170,7 +184,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             raise TypeError(f"{type(self).__name__} stores what a Work describes, and got a {type(obj).__name__}.")
         if self._is_to_stop():  # during a step that this one needn't wait for
             raise dg.DagsterExecutionInterruptedError("Stopped before it began.")
-        stored: list[Manifest] = []
+        stored: list[Stored] = []
         failed: dict[str, Exception] = {}
         stopped = False
         no_room: Exception | None = None
@@ -188,10 +202,10 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
                 if stopped := self._is_to_stop():
                     break
         if not (failed or stopped or no_room):
-            for manifest in stored:
-                add_partition_metadata(context, manifest.partition_key, self._metadata(context, obj, manifest))
+            for result in stored:
+                add_partition_metadata(context, result.manifest.partition_key, self._metadata(context, obj, result))
             return
-        materializations = [self._materialization(context, obj, manifest) for manifest in stored]
+        materializations = [self._materialization(context, obj, result) for result in stored]
         for materialization in materializations:
             context.log_event(materialization)
         yield from materializations[:1]  # Dagster takes up what was logged when something is yielded
@@ -207,7 +221,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         """Whether whoever follows the run stops it, or others took it for failed and have its videos."""
         return follower().is_to_stop() or (self._pulse is not None and self._pulse.is_over)
 
-    def _outcomes(self, context: dg.OutputContext, work: Work) -> Generator[Manifest | Failed]:
+    def _outcomes(self, context: dg.OutputContext, work: Work) -> Generator[Stored | Failed]:
         """What comes of each partition: what is stored already first, then the others as they are computed.
 
         Whoever had to wait until nobody else computes looks again what is stored.
@@ -227,13 +241,13 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             for outcome in outcomes:
                 yield outcome if isinstance(outcome, Failed) else self._store(asset, outcome)
 
-    def _recognised(self, asset: str, work: Work, keys: Sequence[str]) -> Generator[Manifest, None, list[str]]:
+    def _recognised(self, asset: str, work: Work, keys: Sequence[str]) -> Generator[Stored, None, list[str]]:
         """Yields what is stored already, as it is wanted; returns the keys of what isn't."""
         missing = []
         for key in keys:
             manifest = None if work.force else self.store.manifest(asset, key)
             if manifest is not None and not differences(manifest.parameters, work.wanted[key]):
-                yield manifest
+                yield Stored(manifest, is_new=False)
             else:
                 missing.append(key)
         return missing
@@ -260,10 +274,10 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         manifest = Manifest.from_json((path / MANIFEST_NAME).read_bytes())
         return self.store.read(manifest.asset, manifest.partition_key, PER_VIDEO[manifest.asset].record)
 
-    def _store(self, asset: str, result: Computed) -> Manifest | Failed:
+    def _store(self, asset: str, result: Computed) -> Stored | Failed:
         """Write a result; one that can't be written fails its video."""
         try:
-            return self._write(asset, result)
+            return Stored(self._write(asset, result), is_new=True)
         except StoreError as error:
             return Failed(result.key, error)
 
@@ -279,17 +293,19 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
             source_stat=result.source_stat,
         )
 
-    def _metadata(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> dict[str, Any]:
-        described = work.describe(manifest.summary)
-        return stored_metadata(self.store, manifest, described, self.browse_url, context.log.warning)
+    def _metadata(self, context: dg.OutputContext, work: Work, stored: Stored) -> dict[str, Any]:
+        described = dict(work.describe(stored.manifest.summary))
+        if not stored.is_new:
+            described["recognised"] = dg.MetadataValue.text("stored already, nothing was computed")
+        return stored_metadata(self.store, stored.manifest, described, self.browse_url, context.log.warning)
 
-    def _materialization(self, context: dg.OutputContext, work: Work, manifest: Manifest) -> dg.AssetMaterialization:
+    def _materialization(self, context: dg.OutputContext, work: Work, stored: Stored) -> dg.AssetMaterialization:
         """The event that Dagster would make of a stored partition if its step succeeded."""
         return dg.AssetMaterialization(
             context.asset_key,
-            partition=manifest.partition_key,
-            metadata=self._metadata(context, work, manifest),
-            tags=provenance_tags(context, manifest.data_version),
+            partition=stored.manifest.partition_key,
+            metadata=self._metadata(context, work, stored),
+            tags=provenance_tags(context, stored.manifest.data_version),
         )
 
 

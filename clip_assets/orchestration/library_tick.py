@@ -10,7 +10,7 @@ import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 import dagster as dg
@@ -21,6 +21,7 @@ from clip_assets.core.library.changes import (
     AGREEING_TICKS,
     Hold,
     KnownVideo,
+    bridges,
     hold_back,
     neighbour_batches,
     partition_changes,
@@ -34,6 +35,7 @@ from clip_assets.orchestration.instance import held_keys, move_to_trash, report_
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.partitions import partition_tags
 from clip_assets.results.assets import PER_VIDEO
+from clip_assets.results.states import video_states
 from clip_assets.settings import LibrarySettings
 
 REQUESTS_PER_TICK = 25
@@ -128,7 +130,8 @@ class Decision:
 
     def _run_key(self, batch: Sequence[str], before: str | None) -> str:
         """The same when a tick is repeated, for it starts from the same cursor; else another for other content."""
-        return digest({"cursor": before, "videos": {key: self.requested[key].fingerprint for key in batch}})
+        asked = {key: self.requested[key].fingerprint for key in batch if key in self.requested}
+        return digest({"cursor": before, "videos": asked})
 
 
 def library_memory(instance: dg.DagsterInstance, names: LibraryNames, state: str) -> LibraryMemory:
@@ -167,14 +170,18 @@ class Look:
         memory = library_memory(self.instance, self._names, before.state)
         state, order = memory.state, self.order
         known = {key: state.known.get(key) for key in order}
-        changes = partition_changes(self.listed, known, held_keys(self.instance, self._names, order))
+        held = held_keys(self.instance, self._names, order)
+        changes = partition_changes(self.listed, known, held)
         settled, sightings = settled_videos(
             (*changes.new, *changes.changed), state.sightings, self.now, self.settings.settle_seconds
         )
         wanted, recognised = self._read(settled, known)
         new = [key for key in wanted if key not in known]
-        batches = neighbour_batches(wanted, [*order, *new], self.settings.videos_per_run)[:REQUESTS_PER_TICK]
-        requested = {key: wanted[key] for batch in batches for key in batch}
+        between = [key for key in bridges(wanted, [*order, *new]) if known.get(key) and key not in held]
+        batches = neighbour_batches(
+            wanted, [*order, *new], self.settings.videos_per_run, self._done(between) if between else ()
+        )[:REQUESTS_PER_TICK]
+        requested = {key: wanted[key] for batch in batches for key in batch if key in wanted}
         hold = hold_back(self.listed, changes.removed, len(known), before.hold)
         self._note_hold(hold, changes.removed, len(known))
         removed = set(self._let_go(() if hold else changes.removed[:DELETIONS_PER_TICK]))
@@ -245,6 +252,12 @@ class Look:
         store = Store(self.settings.output)
         manifests = (store.manifest(asset, key) for asset in PER_VIDEO)
         return all(found and found.parameters.get("source") == video.fingerprint for found in manifests)
+
+    def _done(self, keys: Sequence[str]) -> set[str]:
+        """Those of these videos of which everything is as the settings ask for; as many as there is time to look at."""
+        materialized = [key for key in keys if key in self._materialized]
+        states = takewhile(lambda _: time.monotonic() < self._end, video_states(self.settings, materialized, {}))
+        return {video.key for video in states if video.state == "done"}
 
     @cached_property
     def _materialized(self) -> set[str]:

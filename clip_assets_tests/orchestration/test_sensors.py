@@ -478,3 +478,20 @@ def test_a_setting_starts_the_watching_of_the_folder_and_batches_are_always_spli
         "split_failed_batches": "RUNNING",
     }
     assert {sensor.minimum_interval_seconds for sensor in sensors} == {7}
+
+
+def test_a_run_reaches_over_videos_that_are_done_and_says_of_them_that_they_were_recognised(tmp_path: Path) -> None:
+    keys = [f"{name}.mp4" for name in "abcdef"]
+    with platform_of_single_frames(tmp_path, keys) as platform:
+        platform.materialize(*keys)
+        daemon = Daemon(platform)
+        daemon.tick()
+        daemon.tick()
+        for key in ("a.mp4", "c.mp4", "f.mp4"):
+            corpus.write(platform.videos / key, corpus.Recipe(frames=2))
+        platform.store.move_to_trash("text_match", "e.mp4")
+        daemon.tick()
+        assert batches(daemon.tick()) == [["a.mp4", "b.mp4", "c.mp4"], ["f.mp4"]]
+        result = platform.materialize("a.mp4", "b.mp4", "c.mp4", assets=["frame_indices"])
+        events = {event.partition: event for event in result.asset_materializations_for_node("frame_indices")}
+        assert [key for key, event in events.items() if "recognised" in event.metadata] == ["b.mp4"]

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from clip_assets.core.library.changes import (
     AGREEING_TICKS,
+    BRIDGED,
     Hold,
     KnownVideo,
+    bridges,
     hold_back,
     neighbour_batches,
     partition_changes,
@@ -132,3 +134,32 @@ def test_batches_hold_every_wanted_key_once_and_nothing_between_them(flags: list
     for one, following in pairwise(batches):
         adjacent = order.index(following[0]) == order.index(one[-1]) + 1
         assert len(one) == size or not adjacent
+
+
+@given(st.lists(st.sampled_from(["wanted", "done", "other"]), max_size=60), st.integers(1, 7))
+def test_a_batch_reaches_over_what_is_done_and_over_nothing_else(kinds: list[str], size: int) -> None:
+    order = [str(number) for number in range(len(kinds))]
+    of_kind = {kind: {key for key, its in zip(order, kinds, strict=True) if its == kind} for kind in set(kinds)}
+    wanted, done = of_kind.get("wanted", set()), of_kind.get("done", set())
+    batches = neighbour_batches(wanted, order, size, done)
+    assert [key for batch in batches for key in batch if key in wanted] == [key for key in order if key in wanted]
+    for batch in batches:
+        start = order.index(batch[0])
+        assert list(batch) == order[start : start + len(batch)]
+        assert {batch[0], batch[-1]} <= wanted
+        assert set(batch) <= wanted | done
+        assert len(wanted.intersection(batch)) <= size
+    between = bridges(wanted, order)
+    assert {key for batch in batches for key in batch} <= wanted | set(between)
+    assert not wanted.intersection(between)
+
+
+def test_150_scattered_videos_take_10_runs_and_a_far_one_is_not_reached() -> None:
+    order = [str(number) for number in range(300)]
+    wanted, done = set(order[::2]), set(order[1::2])
+    assert len(neighbour_batches(wanted, order, 16)) == 150
+    assert len(neighbour_batches(wanted, order, 16, done)) == 10
+    assert bridges(wanted, order) == order[1:-1:2]
+    ends = {order[0], order[BRIDGED + 1], order[-1]}
+    assert neighbour_batches(ends, order, 16, order) == [tuple(order[: BRIDGED + 2]), (order[-1],)]
+    assert bridges(ends, order) == order[1 : BRIDGED + 1]
