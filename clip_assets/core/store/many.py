@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from clip_assets.core.store.files import Files
 from clip_assets.core.store.keys import escape_key
+from clip_assets.core.store.loading import parse_manifest
 from clip_assets.core.store.manifest import MANIFEST_NAME, Manifest
 from clip_assets.core.store.refusals import checked_asset, reported
 
@@ -49,8 +51,6 @@ class Many:
 
 def _own(data: bytes | None, asset: str, key: str) -> Manifest | None:
     """The manifest that these bytes are, if they are one of this asset and key."""
-    try:
-        manifest = Manifest.from_json(data or b"")
-    except ValueError:
-        return None
-    return manifest if (manifest.asset, manifest.partition_key) == (asset, key) else None
+    with suppress(ValueError):
+        return parse_manifest(data, asset, key)
+    return None

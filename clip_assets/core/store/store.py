@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from clip_assets.core.store.arrays import some_rows, whole_arrays
 from clip_assets.core.store.files import Files, LocalFiles
 from clip_assets.core.store.formats import decode_fields, encode_record
 from clip_assets.core.store.keys import escape_key
+from clip_assets.core.store.loading import load_files, load_manifest, load_pictures, read_if_there
 from clip_assets.core.store.manifest import MANIFEST_NAME, Format, Manifest, StoredFile, StoredPicture
 from clip_assets.core.store.many import Many
 from clip_assets.core.store.refusals import TRASH, checked_asset, damaged, plain_json, reported
@@ -128,12 +129,13 @@ class Store:
             ResultCorruptError: A file's bytes aren't those that were written.
             StoreError: Another type of record is stored, or the files can't be read.
         """
-        manifest = self._load_manifest(asset, key)
+        directory = self._directory(asset, key)
+        manifest = load_manifest(self._files, directory, asset, key)
         if manifest.record != record_type.__name__:
             raise StoreError(
                 f"{self.path(asset, key)} holds a {manifest.record}, and a {record_type.__name__} was asked for."
             )
-        files, problems = self._load_files(manifest)
+        files, problems = load_files(self._files, directory, manifest)
         if problems:
             raise damaged(asset, key, self.path(asset, key), problems)
         try:
@@ -154,7 +156,7 @@ class Store:
             StoreError: The store can't be read, which says nothing about the result.
         """
         try:
-            return self._load_manifest(asset, key)
+            return load_manifest(self._files, self._directory(asset, key), asset, key)
         except ResultMissingError:
             return None
 
@@ -164,7 +166,7 @@ class Store:
         Raises:
             StoreError: The files can't be read.
         """
-        return self._load_pictures(manifest, [name for name, stored in manifest.pictures.items() if stored.shown])
+        return self._pictures(manifest, [name for name, stored in manifest.pictures.items() if stored.shown])
 
     def picture(self, manifest: Manifest, file_name: str) -> Picture | None:
         """One picture of a stored result, shown or not; None where it was never stored, is gone or damaged.
@@ -172,7 +174,7 @@ class Store:
         Raises:
             StoreError: The file can't be read.
         """
-        found = self._load_pictures(manifest, [file_name] if file_name in manifest.pictures else [])
+        found = self._pictures(manifest, [file_name] if file_name in manifest.pictures else [])
         return found[0] if found else None
 
     def path(self, asset: str, key: str) -> UPath:
@@ -202,8 +204,8 @@ class Store:
         """
         manifest = self.manifest(asset, key)
         if manifest is not None:
-            files, _ = self._load_files(manifest)
-            files |= {picture.file_name: picture.data for picture in self._load_pictures(manifest, manifest.pictures)}
+            files, _ = load_files(self._files, self._directory(asset, key), manifest)
+            files |= {picture.file_name: picture.data for picture in self._pictures(manifest, list(manifest.pictures))}
             trash = Store(self.root / TRASH)
             with reported("written", trash._base):
                 trash._commit(manifest, files)
@@ -250,7 +252,7 @@ class Store:
         """
         path = f"{self._base}/{checked_asset(asset)}/{escaped}/{MANIFEST_NAME}"
         try:
-            manifest = Manifest.from_json(self._read(path) or b"")
+            manifest = Manifest.from_json(read_if_there(self._files, path) or b"")
         except ValueError:
             return None
         is_its_own = manifest.asset == asset and escape_key(manifest.partition_key) == escaped
@@ -285,14 +287,12 @@ class Store:
         """
         return whole_arrays(self._files, self._directory(manifest.asset, manifest.partition_key), manifest, fields)
 
+    def _pictures(self, manifest: Manifest, names: Sequence[str]) -> list[Picture]:
+        directory = self._directory(manifest.asset, manifest.partition_key)
+        return load_pictures(self._files, directory, manifest, names)
+
     def _directory(self, asset: str, key: str) -> str:
         return f"{self._base}/{checked_asset(asset)}/{escape_key(key)}"
-
-    def _read(self, path: str) -> bytes | None:
-        """The bytes of a file, None when there is none."""
-        with reported("read", path), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return self._files.read(path)
-        return None
 
     def _commit(self, manifest: Manifest, files: Mapping[str, bytes]) -> None:
         """Put a result in place of what is stored under its key."""
@@ -303,48 +303,3 @@ class Store:
 
         directory = self._directory(manifest.asset, manifest.partition_key)
         self._files.commit(directory, {**files, MANIFEST_NAME: manifest.to_json()}, older)
-
-    def _load_manifest(self, asset: str, key: str) -> Manifest:
-        path = f"{self._directory(asset, key)}/{MANIFEST_NAME}"
-        data = self._read(path)
-        try:
-            if data is None:
-                raise ValueError("it doesn't exist")
-            manifest = Manifest.from_json(data)
-            if (manifest.asset, manifest.partition_key) != (asset, key):
-                raise ValueError(f"it belongs to {manifest.partition_key!r} of {manifest.asset}")
-        except ValueError as error:
-            raise ResultMissingError(
-                f"No whole result of {asset} is stored for {key!r}: {path} is no manifest of it, as {error}."
-            ) from error
-        return manifest
-
-    def _load_files(self, manifest: Manifest) -> tuple[dict[str, bytes], list[str]]:
-        """The bytes of each file that is there, and what is wrong with them."""
-        directory = self._directory(manifest.asset, manifest.partition_key)
-        files: dict[str, bytes] = {}
-        problems = []
-        with reported("read", directory):
-            found = self._files.read_all([f"{directory}/{name}" for name in manifest.files])
-        for (name, expected), data in zip(manifest.files.items(), found, strict=True):
-            if data is None:
-                problems.append(f"{name} is missing")
-                continue
-            files[name] = data
-            if (digest := sha256(data)) != expected.sha256:
-                problems.append(
-                    f"{name} has {len(data)} bytes with SHA-256 {digest}, "
-                    f"expected {expected.size} bytes with SHA-256 {expected.sha256}"
-                )
-        return files, problems
-
-    def _load_pictures(self, manifest: Manifest, names: Collection[str]) -> list[Picture]:
-        directory = self._directory(manifest.asset, manifest.partition_key)
-        with reported("read", directory):
-            found = self._files.read_all([f"{directory}/{name}" for name in names])
-        read = ((name, data, manifest.pictures[name]) for name, data in zip(names, found, strict=True))
-        return [
-            Picture(name, data, stored.alt, stored.shown)
-            for name, data, stored in read
-            if data is not None and sha256(data) == stored.sha256
-        ]
