@@ -16,6 +16,7 @@ from upath import UPath
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
 from clip_assets.core.picture import Picture
 from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
+from clip_assets.core.store.files import LocalFiles
 from clip_assets.core.store.store import TRASH, Store
 
 ASSET = "clip_features"
@@ -434,10 +435,10 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, mon
     store = Store(tmp_path)
     write(store, clip_features())
 
-    def refuse(path):
-        raise PermissionError(13, "Permission denied", str(path))
+    def refuse(files, path):
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(LocalFiles, "read", refuse)
     for call in (lambda: store.manifest(ASSET, KEY), lambda: store.read(ASSET, KEY, ClipFeatures)):
         with pytest.raises(StoreError, match=r"can't be read: .*Permission denied") as raised:
             call()
