@@ -91,7 +91,7 @@ def _published(where: Published, name: str, find: Find) -> ModelFiles:
     config = catalogue.architecture_config(where.architecture)
     catalogue.check_activation(config, known, f"{where.architecture}/{where.tag}", where.architecture)
     weights = find(known.repository, _alternatives(known.file), None)
-    return ModelFiles(config, known.preprocessing, weights, *_of_transformers(config, find))
+    return ModelFiles(config, known.preprocessing, weights, *_of_transformers(config, find, {}))
 
 
 def _alternatives(file: str) -> tuple[str, ...]:
@@ -108,28 +108,37 @@ def _on_hub(where: OnHub, name: str, find: Find) -> ModelFiles:
     commit = path.parent.name  # of all files of the model, whatever becomes of the branch meanwhile
     _check_known(where.repository, config, name)
     weights = find(where.repository, _USUAL_ON_HUB, commit)
-    return ModelFiles(config, preprocessing, weights, *_of_transformers(config, find))
+    return ModelFiles(config, preprocessing, weights, *_of_transformers(config, find, {where.repository: commit}))
 
 
-def _of_transformers(config: Mapping[str, Any], find: Find) -> tuple[tuple[Path, ...], Path | None]:
-    """The tokenizer's files and the text encoder's configuration, where transformers has them."""
+def _of_transformers(
+    config: Mapping[str, Any], find: Find, commits: Mapping[str, str]
+) -> tuple[tuple[Path, ...], Path | None]:
+    """The tokenizer's files and the text encoder's configuration, where transformers has them.
+
+    Args:
+        config: The model's.
+        find: Finds them.
+        commits: By repository the one to take; of others it is the main branch's.
+    """
     text = config["text_cfg"]
     repository = text.get("hf_tokenizer_name")
-    tokenizer = _tokenizer_in(_tokenizer_folder(repository, find)) if repository else ()
-    tower = find(text["hf_model_name"], (_TOWER,), None) if text.get("hf_model_name") else None
+    tokenizer = _tokenizer_in(_tokenizer_folder(repository, find, commits.get(repository))) if repository else ()
+    name = text.get("hf_model_name")
+    tower = find(name, (_TOWER,), commits.get(name)) if name else None
     return tokenizer, tower
 
 
-def _tokenizer_folder(repository: str, find: Find) -> Path:
+def _tokenizer_folder(repository: str, find: Find, revision: str | None) -> Path:
     """Where a repository's tokenizer is; the vocabulary comes last, so that where it is, all else is too."""
     try:
-        return hub.first_cached(repository, _VOCABULARIES).parent
+        return hub.first_cached(repository, _VOCABULARIES, revision).parent
     except ModelAbsentError:
         if find is hub.first_cached:
             raise
     for file in _BESIDE:
-        hub.download_if_there(repository, file)
-    return find(repository, _VOCABULARIES, None).parent
+        hub.download_if_there(repository, file, revision)
+    return find(repository, _VOCABULARIES, revision).parent
 
 
 def _tokenizer_in(folder: Path) -> tuple[Path, ...]:

@@ -57,14 +57,14 @@ def download_first(repository: str, files: Sequence[str], revision: str | None =
     raise _cannot(repository, files[-1], missing) from missing
 
 
-def download_if_there(repository: str, file: str) -> None:
+def download_if_there(repository: str, file: str, revision: str | None) -> None:
     """Download a file unless it is in the cache, or the repository has none such; raises as `download_first`."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        if cached(repository, file) is None:
-            hf_hub_download(repository, file)
+        if cached(repository, file, revision) is None:
+            hf_hub_download(repository, file, revision=revision)
     except LocalEntryNotFoundError as error:
         raise _cannot(repository, file, error) from error
     except EntryNotFoundError:

@@ -24,20 +24,18 @@ def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the hub's, and no network."""
-    from huggingface_hub import file_download
-
-    monkeypatch.setattr(file_download.constants, "HF_HUB_CACHE", str(tmp_path))
+    cache = tmp_path_factory.mktemp("hub")
     monkeypatch.setattr(
-        huggingface_hub, "try_to_load_from_cache", lambda *where, **more: _cached(tmp_path, *where, **more)
+        huggingface_hub, "try_to_load_from_cache", lambda *where, **more: _cached(cache, *where, **more)
     )
 
     def no_network(*_: object, **__: object) -> str:
         raise LocalEntryNotFoundError("no network here")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_network)
-    return tmp_path
+    return cache
 
 
 def _cached(cache: Path, repository: str, file: str, revision: str | None = None) -> object:
@@ -140,6 +138,18 @@ def test_what_is_in_the_hub_s_cache_is_taken_from_there_and_a_moved_branch_is_an
     assert fetch_model(f"{name}@{COMMIT}") == first
 
 
+def test_a_tokenizer_in_the_model_s_repository_is_of_its_commit(hub: Path, siglip: Path, tmp_path: Path) -> None:
+    config = {**ARCHITECTURES["siglip"]}
+    config["text_cfg"] = {**config["text_cfg"], "hf_tokenizer_name": "some/model"}
+    before = write_model(tmp_path / "before", config, SIGLIP_PICTURES)
+    put(hub, "some/model", before)
+    name = f"open_clip:hf-hub:some/model@{COMMIT}"
+    first = fetch_model(name)
+    (before / "tokenizer.json").write_text((before / "tokenizer.json").read_text().replace("circle", "cycle"))
+    put(hub, "some/model", before, OTHER)
+    assert fetch_model(name) == first != fetch_model("open_clip:hf-hub:some/model")
+
+
 def test_without_network_the_error_names_the_file_and_the_way_without_it(hub: Path, siglip: Path) -> None:
     name = "open_clip:hf-hub:some/model"
     with pytest.raises(ModelAbsentError, match="isn't on this machine yet"):
@@ -192,7 +202,7 @@ def test_a_pair_that_disagrees_on_quickgelu_is_refused_with_the_right_name(hub: 
         model_sha256("open_clip:ViT-B-32-quickgelu/metaclip_400m")
 
 
-def test_a_listed_repository_with_the_other_activation_is_refused(hub: Path, tmp_path_factory: object) -> None:
+def test_a_listed_repository_with_the_other_activation_is_refused(hub: Path) -> None:
     repository = catalogue.listing()["ViT-B-16-quickgelu/dfn2b"].repository
     folder = write_model(hub / "made", ARCHITECTURES["vit_gelu"])
     snapshot = put(hub, repository, folder)
