@@ -66,7 +66,7 @@ def write_model(
     (folder / "open_clip_config.json").write_text(json.dumps(written), encoding="utf-8")
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        network = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+        network = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
         for parameter in network.parameters():
             if parameter.ndim == 1:
                 parameter.add_(0.1 * torch.randn_like(parameter))

@@ -188,6 +188,28 @@ def test_a_weight_beyond_fp16_is_refused_there(tmp_path: Path) -> None:
         ours_of(folder, "fp16")
 
 
+def test_a_text_encoder_of_transformers_is_made_of_the_folder_s_own_configuration(tmp_path: Path) -> None:
+    tower = {
+        **{"model_type": "roberta", "vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 2, "pad_token_id": 1},
+        **{"num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 40},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(tower))
+    text = {
+        **{"hf_model_name": str(tmp_path), "hf_tokenizer_name": "some/tokenizer", "hf_model_pretrained": False},
+        **{"hf_proj_type": "mlp", "hf_pooler_type": "mean_pooler", "context_length": 16},
+    }
+    write_model(tmp_path, {**ARCHITECTURES["vit_gelu"], "text_cfg": text})
+    network = open_clip.create_model(f"local-dir:{tmp_path}", pretrained_text=False).eval()
+    with torch.inference_mode():
+        expected = network.encode_text(open_clip.get_tokenizer(f"local-dir:{tmp_path}")(TEXTS))
+    np.testing.assert_allclose(ours_of(tmp_path).encode_texts(TEXTS), expected.numpy(), rtol=0, atol=1e-5)
+    halved = torch.from_numpy(ours_of(tmp_path, "bf16").encode_texts(TEXTS))
+    assert torch.cosine_similarity(halved, expected).min() > 0.999
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(ModelError, match="the configuration of the text encoder"):
+        ours_of(tmp_path)
+
+
 def test_torch_s_own_kernels_leave_the_network_as_it_is(tmp_path: Path) -> None:
     model = ours_of(write_model(tmp_path, ARCHITECTURES["vit_gelu"]))
     work.compute_with(model.network, torch_kernels())
