@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from clip_assets.browse.playing import Playing
 from clip_assets.browse.question import Question
 from clip_assets.browse.ranges import ranged
 from clip_assets.browse.readiness import Readiness
+from clip_assets.browse.refreshed import Refreshed
 from clip_assets.browse.uploads import Uploads
 from clip_assets.core.errors import ClipAssetsError, PartitionKeyError, QueryError, ResultMissingError, VideoError
 from clip_assets.core.store import Store
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from clip_assets.settings import LibrarySettings
 
 _DECODERS = 2
+_WORKERS_SECONDS = 5.0
 _FOREVER = {"Cache-Control": "private, max-age=604800, immutable"}
 
 
@@ -46,10 +48,12 @@ class Served:
     Attributes:
         settings: Where its videos and results are, and the model.
         states: Tells the state of each registered video; None where nobody does.
+        workers: Tells which runs are at work, in lines; None where nobody does.
     """
 
     settings: LibrarySettings
     states: StatesProvider | None = None
+    workers: Callable[[], Sequence[str]] | None = None
 
     def shelf(self, root: str, dagster: str | None) -> Shelf:
         """Where its pages are."""
@@ -62,6 +66,7 @@ def create_app(
     settings: LibrarySettings,
     *,
     states: StatesProvider | None = None,
+    workers: Callable[[], Sequence[str]] | None = None,
     others: Sequence[Served] = (),
     dagster: str | None = None,
     hosts: Collection[str] = LOOPBACK,
@@ -72,13 +77,14 @@ def create_app(
     Args:
         settings: Where the videos and the results are, and the model.
         states: Tells the state of each registered video; None where nobody does.
+        workers: Tells which runs are at work, in lines; None where nobody does.
         others: Further libraries; all but one have a name.
         dagster: The address of Dagster's UI, to link to; None where it isn't known.
         hosts: Names that a browser may call this server by, without ports.
         token: What a browser has to know; None where none is asked for.
     """
     roots = ["", *(f"/library/{one.settings.name or '-'}" for one in others)]
-    served = [Served(settings, states), *others]
+    served = [Served(settings, states, workers), *others]
     shelves = [one.shelf(root, dagster) for one, root in zip(served, roots, strict=True)]
     rooms = [_Room(one, shelf, shelves) for one, shelf in zip(served, shelves, strict=True)]
 
@@ -106,7 +112,8 @@ class _Room:
         holdings.begin()
         self.shelf = shelf
         self.readiness = Readiness(library.prepare)
-        self._pages = Pages(library, store, holdings, self.readiness, uploads, shelf, shelves)
+        workers: Refreshed[Sequence[str]] = Refreshed(served.workers or tuple, (), _WORKERS_SECONDS)
+        self._pages = Pages(library, store, holdings, self.readiness, uploads, shelf, shelves, workers)
         self._media = Media(store, settings, uploads)
 
     def routes(self) -> list[BaseRoute]:

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
     from clip_assets.asking.library import Library
     from clip_assets.browse.readiness import Readiness
+    from clip_assets.browse.refreshed import Refreshed
     from clip_assets.browse.uploads import Uploads
     from clip_assets.core.store import Store
 
 _FAILED = 12
 _EXAMPLES = 3
 _SIMILAR = 6
+_PATIENCE = 0.25
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Pages:
         uploads: Uploads,
         shelf: Shelf,
         shelves: Sequence[Shelf],
+        workers: Refreshed[Sequence[str]],
     ) -> None:
         self._library = library
         self._store = store
@@ -74,6 +77,7 @@ class Pages:
         self._readiness = readiness
         self._uploads = uploads
         self._shelf = shelf
+        self._workers = workers
         self._templates = Environment(
             loader=PackageLoader("clip_assets.browse"),
             autoescape=True,
@@ -105,6 +109,7 @@ class Pages:
             question=Question(),
             overview=overview,
             readiness=self._readiness.told,
+            workers=self._workers.get(_PATIENCE),
             states=STATES,
             failed=failed[:_FAILED],
             failed_count=len(failed),

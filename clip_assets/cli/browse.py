@@ -6,7 +6,8 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from clip_assets.browse.app import Served, create_app
@@ -44,7 +45,7 @@ def run(arguments: Namespace) -> int:
 
     libraries = load_libraries(arguments.library)
     is_tracked = bool(os.environ.get("DAGSTER_HOME"))
-    first, *others = (Served(one, states_of(one) if is_tracked else None) for one in libraries)
+    first, *others = (Served(one, states_of(one), workers_of(one)) if is_tracked else Served(one) for one in libraries)
     port = free_port(arguments.port)
     is_open = arguments.host not in LOOPBACK
     token = secrets.token_urlsafe(32) if is_open else None
@@ -54,7 +55,13 @@ def run(arguments: Namespace) -> int:
         name = arguments.allow_host[0] if arguments.allow_host else socket.gethostname()
         hosts.add(name)
     app = create_app(
-        first.settings, states=first.states, others=others, dagster=arguments.dagster, hosts=hosts, token=token
+        first.settings,
+        states=first.states,
+        workers=first.workers,
+        others=others,
+        dagster=arguments.dagster,
+        hosts=hosts,
+        token=token,
     )
     if token or not arguments.quiet:
         shown = f"[{name}]" if ":" in name else name
@@ -78,6 +85,21 @@ def states_of(settings: LibrarySettings) -> StatesProvider:
             return {video.key: as_shown(video) for video in videos}
 
     return states
+
+
+def workers_of(settings: LibrarySettings) -> Callable[[], Sequence[str]]:
+    """Asks the same instance which runs are at work; nothing where none is and none is queued."""
+
+    def workers() -> Sequence[str]:
+        from clip_assets.orchestration.at_work import at_work
+        from clip_assets.orchestration.instance import open_instance
+        from clip_assets.orchestration.library_names import LibraryNames
+
+        with open_instance() as instance:
+            found = at_work(instance, LibraryNames.of(settings))
+            return list(found.lines(time.time())) if found.runs or found.queued else []
+
+    return workers
 
 
 def as_shown(video: VideoStatus) -> VideoState:

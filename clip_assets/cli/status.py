@@ -2,11 +2,13 @@
 
 import json
 import shlex
+import sys
+import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -15,6 +17,9 @@ from rich.text import Text
 from clip_assets.core.library.named import Named, registered_keys
 from clip_assets.results.states import State, VideoStatus
 from clip_assets.settings import LibrarySettings
+
+if TYPE_CHECKING:
+    from clip_assets.orchestration.at_work import AtWork
 
 NAMED = 10
 """Videos of a state that are named where nobody asked for that state."""
@@ -82,12 +87,16 @@ def add_arguments(parser: ArgumentParser) -> None:
             f"--{state}", dest="states", action="append_const", const=state, help=f"name all videos that are {state}"
         )
     parser.add_argument("--under", type=Named.parse, metavar="DIR", help="only videos below this folder of the library")
+    parser.add_argument(
+        "--workers", action="store_true", help="tell instead which runs are at work where, and when they will be done"
+    )
     parser.add_argument("--json", action="store_true", help="one object a video, for programs (see docs/status.md)")
     parser.set_defaults(run=run)
 
 
 def run(arguments: Namespace) -> int:
     """Tell the states of the project's videos."""
+    from clip_assets.orchestration.at_work import at_work
     from clip_assets.orchestration.instance import failures, open_instance, registered
     from clip_assets.orchestration.library_names import LibraryNames
     from clip_assets.project import load_settings
@@ -97,6 +106,9 @@ def run(arguments: Namespace) -> int:
     names = LibraryNames.of(settings)
     asked = Asked(tuple(arguments.states or ()), arguments.under.text if arguments.under else "", settings.name)
     with open_instance() as instance:
+        if arguments.workers:
+            show_workers(at_work(instance, names), as_json=arguments.json)
+            return 0
         order = registered(instance, names)
         keys = registered_keys(settings.source, arguments.under, order) if arguments.under else order
         videos = video_states(settings, keys, failures(instance, names) if keys else {})
@@ -110,6 +122,13 @@ def run(arguments: Namespace) -> int:
             there = registered_keys(settings.source, arguments.under, listed) if arguments.under else listed
             show(report(settings, list(videos), asked, len(set(there) - set(order))), console)
     return 0
+
+
+def show_workers(found: "AtWork", *, as_json: bool) -> None:
+    """Write which runs are at work, for people or as one JSON object."""
+    lines = [json.dumps(asdict(found), ensure_ascii=False)] if as_json else found.lines(time.time())
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
 
 
 def show(lines: Iterable[Line], console: Console) -> None:

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -229,7 +230,7 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
         asset = _asset(context)
         yield from (Failed(key, error) for key, error in work.failed.items())
         missing = yield from self._recognised(asset, work, list(work.wanted))
-        context.log.info(f"{asset}: {len(work.wanted) - len(missing)} stored already, {len(missing)} to compute.")
+        self._say(context, f"{len(work.wanted) - len(missing)} stored already, {len(missing)} to compute.")
         if not missing:
             return
         with ExitStack() as held:
@@ -237,9 +238,16 @@ class StoreIOManager(dg.ConfigurableIOManager, dg.UPathIOManager):
                 waited = held.enter_context(work.exclusively())
             if waited:
                 missing = yield from self._recognised(asset, work, missing)
-            outcomes = held.enter_context(closing(work.outcomes(missing, context.log.info)))
+            outcomes = held.enter_context(closing(work.outcomes(missing, partial(self._say, context))))
             for outcome in outcomes:
                 yield outcome if isinstance(outcome, Failed) else self._store(asset, outcome)
+
+    def _say(self, context: dg.OutputContext, line: str) -> None:
+        """Tell how far the step is: the run's log, and whoever hears its pulse."""
+        told = f"{_asset(context)}: {line}"
+        context.log.info(told)
+        if self._pulse:
+            self._pulse.says = told
 
     def _recognised(self, asset: str, work: Work, keys: Sequence[str]) -> Generator[Stored, None, list[str]]:
         """Yields what is stored already, as it is wanted; returns the keys of what isn't."""

@@ -9,12 +9,13 @@ power, nobody tells, and the run counts as running for a day. Two signs do:
   Whoever sees the same one for half a minute by its own clock takes the process for gone; clocks aren't compared.
 """
 
+import json
 import os
 import platform
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -72,6 +73,9 @@ class Pulse:
     """The beat of a run in this process, from `of` until as many `stop`; one for all that work on the run here.
 
     Between two beats it looks what others think of the run.
+
+    Attributes:
+        says: How far the run is, for people.
     """
 
     _beating: dict[str, "Pulse"] = {}  # noqa: RUF012 - of the process
@@ -80,7 +84,8 @@ class Pulse:
     def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
         self._instance = instance
         self._run_id = run_id
-        self._texts = (f"{secrets.token_hex(4)}-{number}" for number in count())
+        self.says = ""
+        self._beats = (f"{secrets.token_hex(4)}-{number}" for number in count())
         self._users = 0
         self._is_over = False
         self._stopped = Event()
@@ -116,7 +121,8 @@ class Pulse:
 
     def beat(self) -> None:
         """Say that the process lives, and look what others say."""
-        _pulses(self._instance).write(self._run_id, next(self._texts))
+        heard = {"beat": next(self._beats), "host": platform.node(), "process": os.getpid(), "says": self.says}
+        _pulses(self._instance).write(self._run_id, json.dumps(heard, ensure_ascii=False))
         run = self._instance.get_run_by_id(self._run_id)
         self._is_over = run is not None and run.status in _IS_TO_END
 
@@ -126,6 +132,27 @@ class Pulse:
                 self.beat()
             except Exception:  # noqa: BLE001 - whatever keeps the database away: the next beat tries again
                 continue
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a pulse tells beside life.
+
+    Attributes:
+        host: Where the process is; empty where there is no pulse.
+        process: The process's id there.
+        says: How far the run is; empty at first.
+    """
+
+    host: str = ""
+    process: int = 0
+    says: str = ""
+
+
+def heard(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> dict[str, Heard]:
+    """By run id what its pulse tells."""
+    told = {run_id: json.loads(text) for run_id, text in _pulses(instance).read(run_ids).items()}
+    return {run_id: Heard(one["host"], one["process"], one["says"]) for run_id, one in told.items()}
 
 
 @dataclass

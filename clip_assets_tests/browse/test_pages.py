@@ -194,3 +194,9 @@ def test_an_upload_that_is_no_picture_or_too_large_is_refused(client: Client) ->
     assert client.upload("/search", huge.getvalue()).status == 400
     assert client.send("POST", "/search", b"", content_length=str(21 * 2**20 + 10**6)).status == 413
     assert client.send("POST", "/search", b"").status == 411
+
+
+def test_the_first_page_says_which_runs_are_at_work(demo_library: Path) -> None:
+    lines = ["1 run at work.", "gpu-1, process 4711: 16 videos"]
+    page = Client(create_app(settings(demo_library), workers=lambda: lines)).get("/").text
+    assert all(line in page for line in lines)

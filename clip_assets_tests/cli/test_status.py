@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from itertools import zip_longest
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from clip_assets.cli import main
 from clip_assets.cli.status import NAMED, Asked, as_json, report, show
 from clip_assets.results.staleness import in_words
 from clip_assets.results.states import AssetState, State, VideoStatus
@@ -185,3 +187,15 @@ def test_a_program_gets_each_video_with_its_assets() -> None:
             **{asset: {"state": "missing", "reason": "", "created": None} for asset in ASSETS[2:]},
         },
     }
+
+
+def test_workers_are_told_in_words_and_for_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("CLIP_ASSETS_VIDEOS", str(tmp_path))
+    assert main(["status", "--workers"]) == 0
+    assert main(["status", "--workers", "--json"]) == 0
+    words, line = capsys.readouterr().out.splitlines()
+    assert words == "No run is at work, and none is queued."
+    assert json.loads(line) == {"runs": [], "queued": 0, "queued_videos": 0, "seconds_left": None}
