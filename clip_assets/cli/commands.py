@@ -178,6 +178,7 @@ def _init(arguments: argparse.Namespace) -> int:
 
 def _dev(arguments: argparse.Namespace) -> int:
     from clip_assets.cli.dev import HOST, browse_service, dagster_service, own_port, run_together
+    from clip_assets.orchestration.fleet_precision import check_same_precision
     from clip_assets.orchestration.instance import limit_encoding, open_instance
     from clip_assets.project import instance_folder, load_settings, refresh_instance_settings
     from clip_assets.settings import variable_name
@@ -187,6 +188,7 @@ def _dev(arguments: argparse.Namespace) -> int:
         _say(news)
     with open_instance() as instance:
         limit_encoding(instance)
+        check_same_precision(instance, settings)
     with own_port(arguments.port) as port, own_port(port + 1) as browse_port:
         if port != arguments.port:
             _say(f"Port {arguments.port} is taken; this is on {port}.")
@@ -197,11 +199,16 @@ def _dev(arguments: argparse.Namespace) -> int:
 
 
 def _worker(arguments: argparse.Namespace) -> int:
-    from clip_assets.orchestration.instance import launcher_for_workers
+    from clip_assets.orchestration.fleet_precision import check_same_precision
+    from clip_assets.orchestration.instance import launcher_for_workers, open_instance
     from clip_assets.project import load_libraries
 
-    load_libraries()
-    launcher_for_workers().serve()
+    libraries = load_libraries()
+    launcher = launcher_for_workers()
+    with open_instance() as instance:
+        for settings in libraries:
+            check_same_precision(instance, settings)
+    launcher.serve()
     return 0
 
 
