@@ -12,9 +12,11 @@ from clip_assets.cli.run_report import Report, plan_in_words, plan_lines
 from clip_assets.core.library.named import Named
 from clip_assets.core.model.devices import resolve_devices
 from clip_assets.models import fetch_model
+from clip_assets.orchestration.fleet_precision import check_same_precision
 from clip_assets.orchestration.in_process import Execution, RunFailedError
 from clip_assets.orchestration.instance import end_abandoned_runs, limit_encoding, open_instance, register
 from clip_assets.orchestration.library_names import LibraryNames
+from clip_assets.orchestration.queued import Queue
 from clip_assets.orchestration.run_plan import Asked, Plan, make_plan
 from clip_assets.project import load_settings
 
@@ -41,6 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for state, meaning in STATES.items():
         parser.add_argument(f"--{state}", action="append_const", const=state, dest="states", help=meaning)
     parser.add_argument("--under", type=Named.parse, metavar="FOLDER", help="only those below a folder")
+    parser.add_argument(
+        "--queue", action="store_true", help="have Dagster's daemon do it, on whatever workers it has, and follow it"
+    )
+    parser.add_argument(
+        "--dagster",
+        metavar="URL",
+        default="http://127.0.0.1:3000",
+        help="address of Dagster's UI, for --queue (default: %(default)s)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and why, and do nothing")
     parser.add_argument("--json", action="store_true", help="a JSON object for each video, a line each")
     parser.set_defaults(run=run, states=[])
@@ -62,15 +73,22 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
         if not plan.tasks:
             return 0
-        fetch_model(settings.model_name, settings.custom_checkpoint)  # what is wrong with these is said at once
-        resolve_devices(settings.device_ids)
+        if not arguments.queue:
+            fetch_model(settings.model_name, settings.custom_checkpoint)  # what is wrong with these is said at once
+            resolve_devices(settings.device_ids)
+            check_same_precision(instance, settings)
         if plan.new:
             register(instance, LibraryNames.of(settings), settings.source, plan.new)
         stop, report = threading.Event(), Report(plan, as_json=arguments.json)
-        return _execute(Execution(instance, settings, report, stop.is_set), plan, report, stop)
+        execution = (
+            Queue(instance, settings, report, arguments.dagster, stop.is_set)
+            if arguments.queue
+            else Execution(instance, settings, report, stop.is_set)
+        )
+        return _execute(execution, plan, report, stop)
 
 
-def _execute(execution: Execution, plan: Plan, report: Report, stop: threading.Event) -> int:
+def _execute(execution: Execution | Queue, plan: Plan, report: Report, stop: threading.Event) -> int:
     """Compute in a thread of its own: Dagster would take Ctrl-C for itself in the main one."""
     failure: list[BaseException] = []
 
