@@ -3,7 +3,7 @@
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +57,7 @@ class Queue:
     def __post_init__(self) -> None:
         self._names = LibraryNames.of(self.settings)
 
-    def execute(self, tasks: Iterable[Task]) -> None:
+    def execute(self, tasks: Sequence[Task]) -> None:
         """Queue what is lacking in as few runs as are cheaper, and follow them to their end.
 
         Raises:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import dagster as dg
 import fsspec
 import pytest
 
+from clip_assets.core.records import ClipFeatures
 from clip_assets.core.store import Store
 from clip_assets.demo import demo_clips
 from clip_assets.orchestration.instance import open_instance, registered
@@ -57,12 +59,18 @@ class Fleet:
         folder: Has one for each.
         environment: What their processes are told.
         running: Ends their processes.
+        database: What all machines know.
+        queue: Where runs wait for a worker.
+        queue_process: Its process.
         together: Videos that were seen in the hands of two runs at work.
     """
 
     folder: Path
     environment: dict[str, str]
     running: ExitStack
+    database: postgres.Postgres
+    queue: redis.Redis
+    queue_process: Popen[bytes]
     together: list[str] = field(default_factory=list)
 
     def start(self, name: str, *words: str, includes: str = "") -> Popen[bytes]:
@@ -114,7 +122,8 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     with ExitStack() as running:
         database = running.enter_context(postgres.postgres_server())
         database.new_database("fleet")
-        queue = running.enter_context(redis.redis_server(tmp_path))
+        queue = redis.new_server()
+        queue_process = running.enter_context(redis.serving(queue, tmp_path))
         bucket = running.enter_context(s3.s3_server())
         environment = {
             **s3.environment(bucket),
@@ -138,7 +147,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         clips = demo_clips()
         for number in range(CLIPS):
             fsspec.filesystem("s3").put_file(str(clips[number % len(clips)]), f"{s3.BUCKET}/films/{number:02}.mp4")
-        made = Fleet(tmp_path / "machines", environment, running)
+        made = Fleet(tmp_path / "machines", environment, running, database, queue, queue_process)
         made.start("daemon", "dagster._daemon", "run", "-w", "workspace.yaml")
         running.enter_context(patch.dict(os.environ, {"DAGSTER_HOME": str(made.folder / "daemon" / ".dagster_home")}))
         yield made
@@ -174,6 +183,23 @@ def test_what_killed_workers_left_before_and_after_they_began_is_done_by_another
     bodies = [base64.b64decode(body) for body in re.findall(rb'"body": "([^"]*)"', messages)]
     assert any(begun.dagster_run.run_id.encode() in body for body in bodies)
     assert not [body for body in bodies if fleet.environment["DAGSTER_POSTGRES_PASSWORD"].encode() in body]
+
+
+@pytest.mark.timeout(1200)
+def test_nothing_is_lost_or_torn_where_the_database_and_the_queue_stop_in_mid_run(fleet: Fleet) -> None:
+    worker = fleet.start("a", "clip_assets.cli", "worker")
+    wait_until(lambda: fleet.runs(dg.DagsterRunStatus.STARTED), 180, "a run")
+    kill(fleet.queue_process)
+    postgres.stop(fleet.database)
+    time.sleep(8)
+    fleet.running.enter_context(postgres.serving(fleet.database))
+    fleet.running.enter_context(redis.serving(fleet.queue, fleet.folder.parent))
+    wait_until(lambda: fleet.done() == CLIPS, 500, "all videos")
+    assert worker.poll() is None
+    assert fleet.together == []
+    store = Store(fleet.environment["CLIP_ASSETS_OUTPUT"])
+    for number in range(CLIPS):
+        assert store.read("clip_features", f"{number:02}.mp4", ClipFeatures).clip.size
 
 
 def ids(records: list[dg.RunRecord]) -> list[str]:

@@ -8,6 +8,7 @@ import pwd
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -98,27 +99,47 @@ def postgres_server() -> Iterator[Postgres]:
         [*initdb, "--pwfile", data / "password", "-D", data / "data"], cwd="/", capture_output=True, text=True, **who
     )
     assert made.returncode == 0, made.stderr
-    port, log = _free_port(), data / "log"
+    found = Postgres(_free_port(), password, data / "log")
+    try:
+        with serving(found):
+            yield found
+    finally:
+        shutil.rmtree(data, ignore_errors=True)  # where another may not remove the folder itself
+
+
+@contextmanager
+def serving(server: Postgres) -> Iterator[None]:
+    """Serve what a server has stored, until the end, or until this process is gone."""
+    programs, data = _programs(), server.log.parent
+    assert programs
     options = [word for name, value in _OPTIONS.items() for word in ("-c", f"{name}={value}")]
-    server = [programs / "postgres", "-D", data / "data", "-p", str(port), *options]
-    with log.open("wb") as output:
+    command = [programs / "postgres", "-D", data / "data", "-p", str(server.port), *options]
+    with server.log.open("ab") as output:
         watch = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCH, "sh", *server],
+            ["/bin/sh", "-c", _WATCH, "sh", *command],
             cwd="/",
             env={**os.environ, "PGDATA": str(data)},
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            **who,
+            **_other_user(),
         )
     try:
-        found = Postgres(port, password, log)
-        _wait_for(found, log)
-        yield found
+        _wait_for(server, server.log)
+        yield
     finally:
         watch.communicate(timeout=30)
-        shutil.rmtree(data, ignore_errors=True)  # where another may not remove the folder itself
+
+
+def stop(server: Postgres) -> None:
+    """Shut it down, as for an update; what it stored stays, for `serving`."""
+    running = server.log.parent / "data" / "postmaster.pid"
+    os.kill(int(running.read_text().split()[0]), signal.SIGINT)
+    end = time.monotonic() + 30
+    while running.exists():
+        assert time.monotonic() < end, server.log.read_text()
+        time.sleep(0.05)
 
 
 def _wait_for(server: Postgres, log: Path) -> None:

@@ -46,16 +46,21 @@ def why_not() -> str:
     return "" if shutil.which("redis-server") else "Redis isn't installed: no redis-server (apt install redis-server)"
 
 
-@contextmanager
-def redis_server(folder: Path) -> Iterator[Redis]:
-    """Serve until the end, or until this process is gone; what it is to remember is in a folder."""
+def new_server() -> Redis:
+    """One that nobody has started yet."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        server = Redis(free.getsockname()[1], secrets.token_hex(16))
-    options = ["--port", str(server.port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes"]
-    with beside(["redis-server", *options, "--requirepass", server.password], folder, {}, folder / "redis.log"):
+        return Redis(free.getsockname()[1], secrets.token_hex(16))
+
+
+@contextmanager
+def serving(server: Redis, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve until the end, or until this process is gone; what it is to remember is in a folder."""
+    command = ["redis-server", "--port", str(server.port), "--bind", "127.0.0.1", "--requirepass", server.password]
+    command += ["--dir", str(folder), "--appendonly", "yes"]
+    with beside(command, folder, {}, folder / "redis.log") as process:
         wait_until(lambda: _answers(server), 30, "Redis")
-        yield server
+        yield process
 
 
 @contextmanager

@@ -13,13 +13,21 @@ from unittest.mock import patch
 
 import dagster as dg
 import pytest
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from sqlalchemy.event import listen, remove
 from sqlalchemy.pool import Pool
 
 from clip_assets.core.errors import ResultMissingError, SettingsError
 from clip_assets.core.matching import match_texts
 from clip_assets.orchestration import dagster_internals, dagster_storage
-from clip_assets.orchestration.dagster_internals import close_connections, keep_connections
+from clip_assets.orchestration.dagster_internals import (
+    close_connections,
+    execution_arguments,
+    keep_connections,
+    limit_pool,
+    run_of_arguments,
+)
 from clip_assets.orchestration.instance import open_instance
 from clip_assets.orchestration.partitions import version_events
 from clip_assets_tests.making import corpus
@@ -216,3 +224,23 @@ def test_a_package_that_the_instance_asks_for_and_that_isnt_there_is_named(
     monkeypatch.setitem(sys.modules, "dagster_postgres", None)
     with pytest.raises(SettingsError, match=r"pip install 'clip_assets\[postgres\]'"), open_instance():
         pass
+
+
+def test_a_pool_has_the_limit_1_unless_the_instance_has_one_for_all(tmp_path: Path) -> None:
+    limits = []
+    for pools in ({}, {"default_limit": 2}):
+        folder = tmp_path / str(len(pools))
+        folder.mkdir()
+        overrides = {"concurrency": {"pools": pools}}
+        with dg.instance_for_test(temp_dir=str(folder), overrides=overrides) as instance:
+            limit_pool(instance, "gpu")
+            limits.append(instance.event_log_storage.get_concurrency_keys())
+    assert limits == [{"gpu"}, set()]
+
+
+def test_what_is_sent_to_who_executes_a_run_names_it_and_holds_nothing_of_the_instance() -> None:
+    origin = JobPythonOrigin("job", RepositoryPythonOrigin("python", ModuleCodePointer("module", "name", None)))
+    run = dg.DagsterRun("job", job_code_origin=origin)
+    packed = execution_arguments(run)
+    assert run_of_arguments(packed) == run.run_id
+    assert packed["instance_ref"] is None

@@ -75,6 +75,7 @@ def test_work_that_ended_or_never_gave_a_sign_is_not_abandoned(instance: dg.Dags
     assert not is_abandoned(instance, run)
 
 
+@pytest.mark.dagster_bounds
 def test_a_run_gives_signs_while_it_works_and_none_afterwards(
     instance: dg.DagsterInstance, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_run_gives_signs_while_it_works_and_none_afterwards(
     assert not Pulse._beating
 
 
+@pytest.mark.dagster_bounds
 def test_a_pulse_of_another_host_that_stays_the_same_for_half_a_minute_ends_the_run(
     instance: dg.DagsterInstance, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
