@@ -48,7 +48,7 @@ PLATFORM: Advice = {
 EXTRACT: Advice = {
     VideoMissingError: "Name a video, or a folder with videos.",
     VideoUnreadableError: "Put a copy that can be read in its place, or leave it out.",
-    VideoNotFetchedError: "Try again, or let copies be kept where there is room: CLIP_ASSETS_CACHE.",
+    VideoNotFetchedError: "Try again.",
     VideoDamagedError: "Put a whole copy of the video in its place, or keep what decodes: on_damage=keep.",
     VideoTimeoutError: "Give it more time: video_timeout. If decord hangs, decode it with PyAV: decoder=pyav.",
     DecoderFailedError: "Put a whole copy of the video in its place, or decode it with PyAV: decoder=pyav.",

@@ -82,10 +82,6 @@ def _absolute_unless_url(location: str, info: ValidationInfo) -> str:
     return location if is_url(location) else str(_absolute(Path(location), info))
 
 
-def _path_unless_url(location: str | Path, info: ValidationInfo) -> str | Path:
-    return location if isinstance(location, str) and is_url(location) else _absolute(Path(location), info)
-
-
 def _near(name: str, known: Iterable[str]) -> str:
     """A question whether the nearest of the known names was meant; empty where none is near."""
     plain = {other.lower(): other for other in known}
@@ -102,9 +98,7 @@ def _known_model(name: str) -> str:
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Location = Annotated[str, BeforeValidator(_spelled_out), AfterValidator(_absolute_unless_url)]
-"""A folder, or an fsspec URL."""
-FileOrUrl = Annotated[str | Path, AfterValidator(_path_unless_url)]
-"""The path of a file, or an fsspec URL as it is."""
+"""An absolute path, or an fsspec URL."""
 
 DeviceIds = Literal["auto", "cpu"] | list[Annotated[int, Field(ge=0)] | Literal["cpu"]]
 # As Dagster allows them.
@@ -150,8 +144,8 @@ class LibrarySettings(BaseModel):
         default="ViT-B/32",
         description="CLIP model, such as ViT-B/32; demo is the bundled one, custom the checkpoint's.",
     )
-    checkpoint: FileOrUrl = Field(
-        default=Path("models/clip/checkpoints/CLIP-custom.pth"),
+    checkpoint: Location = Field(
+        default="models/clip/checkpoints/CLIP-custom.pth",
         description="Weights of the model named custom: a file, or any fsspec URL, fetched once a host.",
     )
     weights: AbsolutePath = Field(
@@ -290,7 +284,7 @@ class LibrarySettings(BaseModel):
         )
 
     @property
-    def custom_checkpoint(self) -> str | Path | None:
+    def custom_checkpoint(self) -> str | None:
         """The checkpoint, if the model is the one that has it."""
         return self.checkpoint if family_of(self.model_name).takes_checkpoint(self.model_name) else None
 

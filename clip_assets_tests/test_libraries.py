@@ -76,10 +76,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_library_is_what_its_file_says(plain: Path) -> None:
     films, shorts = (load_settings(name) for name in ("films", "shorts"))
     assert (films.name, films.prefix, films.group) == ("films", "films", "films")
-    assert (films.videos, films.output) == (plain / "films", str(plain / "output/films"))
+    assert (films.videos, films.output) == (str(plain / "films"), str(plain / "output/films"))
     assert (films.model_name, films.extraction_fps) == ("demo", 2.5)
     assert (shorts.sensor, shorts.pictures) == ("on", "off")
-    assert (shorts.videos, shorts.output, shorts.prefix) == (plain / "films", "/elsewhere", "media/shorts")
+    assert (shorts.videos, shorts.output, shorts.prefix) == (str(plain / "films"), "/elsewhere", "media/shorts")
 
 
 def test_relative_paths_are_the_project_s_wherever_a_command_is_called(

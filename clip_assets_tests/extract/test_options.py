@@ -88,7 +88,7 @@ def test_rate_and_total_exclude_each_other() -> None:
 def test_a_checkpoint_beside_a_named_model_is_an_error() -> None:
     with pytest.raises(SettingsError, match="Add model_name=custom"):
         request("checkpoint=x.pth")
-    assert request("checkpoint=x.pth", "model_name=custom").settings.checkpoint == Path.cwd() / "x.pth"
+    assert request("checkpoint=x.pth", "model_name=custom").settings.checkpoint == str(Path.cwd() / "x.pth")
 
 
 def test_help_and_the_page_for_newcomers_explain_every_key() -> None:

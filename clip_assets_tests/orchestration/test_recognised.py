@@ -37,7 +37,7 @@ def test_a_fully_stored_run_needs_no_weights_and_loads_no_heavy_library(tmp_path
         for key in KEYS:
             corpus.single_frame(platform.videos / key)
         platform.add(*KEYS)
-        weights = platform.settings.checkpoint
+        weights = Path(platform.settings.checkpoint)
         platform.change(model_name="ViT-B/32", weights=tmp_path / "none", device_ids="auto")
         with patch("clip_assets.core.model.openai.family.find_weights", lambda *of, **where: weights):
             assert platform.materialize(*KEYS).success

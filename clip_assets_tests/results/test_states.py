@@ -171,7 +171,7 @@ def test_a_failure_that_is_every_video_s_is_to_be_tried_again(platform: Platform
 
 def test_what_is_stale_says_why(platform: Platform) -> None:
     platform.materialize("a.mp4")
-    random_vit(platform.settings.checkpoint, seed=1)
+    random_vit(Path(platform.settings.checkpoint), seed=1)
     platform.change(pred_texts=["other"])
     assert states(platform)["a.mp4"] == ["done", *["stale"] * len(BELOW)]
     assert videos(platform)["a.mp4"].reason == "made with other weights; other sentences"
@@ -257,7 +257,7 @@ def test_what_cannot_be_known_is_not_remembered(platform: Platform) -> None:
     with patch.object(Folder, "fingerprint", side_effect=VideoUnreadableError("the disk fails")):
         assert videos(platform)["a.mp4"].reason == "the disk fails"
     assert states(platform)["a.mp4"] == ["done"] * len(ASSETS)
-    checkpoint = platform.settings.checkpoint
+    checkpoint = Path(platform.settings.checkpoint)
     checkpoint.rename(platform.folder / "elsewhere")
     assert states(platform)["a.mp4"] == ["done", *["stale"] * len(BELOW)]
     (platform.folder / "elsewhere").rename(checkpoint)
