@@ -68,17 +68,19 @@ class AtWork:
 
 def at_work(instance: dg.DagsterInstance, names: LibraryNames) -> AtWork:
     """The runs of a library that haven't ended, save those whose process is gone."""
+    records = [
+        record
+        for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED), ascending=True)
+        if names.assets_of(record.dagster_run) and not is_abandoned(instance, record.dagster_run)
+    ]
+    if not records:  # which of very many videos they are for, nobody need be told
+        return AtWork([], 0, 0, None)
     order = registered(instance, names)
     positions = {key: position for position, key in enumerate(order)}
 
     def videos(run: dg.DagsterRun) -> int:
         return len(keys_of_run(run.tags, order, positions))
 
-    records = [
-        record
-        for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED), ascending=True)
-        if names.assets_of(record.dagster_run) and not is_abandoned(instance, record.dagster_run)
-    ]
     begun = [(record.dagster_run, record.start_time) for record in records if record.start_time is not None]
     told = heard(instance, [run.run_id for run, _ in begun])
     runs = [RunAtWork(run.run_id, told.get(run.run_id, Heard()), videos(run), since) for run, since in begun]
