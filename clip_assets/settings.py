@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -70,6 +71,8 @@ def _on_or_off(value: Any) -> Any:
 
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):  # pathlib takes one of a URL's slashes away
+        raise ValueError("A path of this machine is meant; where a URL may stand, it has :// in it")
     root = (info.context or {}).get(_ROOT, "")
     return Path(os.path.abspath(root / path.expanduser()))  # noqa: PTH100 - resolve() would follow symbolic links
 

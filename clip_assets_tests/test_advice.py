@@ -37,6 +37,14 @@ def test_a_step_s_failure_tells_the_way_out_of_each_video() -> None:
     assert "CLIP_ASSETS_VIDEO_TIMEOUT" in str(failure.description)
 
 
+def test_a_video_that_nobody_came_to_isn_t_said_to_have_been_tried() -> None:
+    seen = {"a.mp4": (1, 2, 3), "b.mp4": (4, 5, 6)}
+    failed = {"a.mp4": errors.VideoNotFetchedError("no route"), "b.mp4": errors.VideoDamagedError("it ends early")}
+    failure = videos_failed(failed, of=2, stopped=False, attempt=Attempt("frame_indices", "", seen))
+    told = failure.metadata["attempt"].value
+    assert told["signatures"] == {"a.mp4": None, "b.mp4": [4, 5, 6]}
+
+
 @pytest.mark.parametrize("advice", [PLATFORM, EXTRACT], ids=["platform", "extract"])
 def test_every_setting_named_exists(advice: Advice) -> None:
     variables = {variable_name(field) for field in Settings.model_fields}

@@ -71,6 +71,9 @@ def test_a_variable_is_read_as_its_type(
         ("GROUP", "two words"),
         ("OWNERS", "[ada]"),
         ("TAGS", "{project: two words}"),
+        ("WEIGHTS", "s3://bucket/weights"),
+        ("VIDEOS", "s3:/bucket/films"),
+        ("CACHE_SIZE", "much"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_the_variable(

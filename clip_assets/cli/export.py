@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from clip_assets.asking.library import Library
 from clip_assets.asking.rows import Rows, moment_rows
+from clip_assets.core.errors import ExportFolderError
 from clip_assets.core.export.contents import CONTENTS
 from clip_assets.core.export.formats import FORMATS
 from clip_assets.core.export.table import of_videos, size_in_words
+from clip_assets.core.file_systems import is_url
 from clip_assets.progress_bar import ProgressBar
 from clip_assets.project import load_settings
 
@@ -24,9 +26,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of ``export``."""
     parser.add_argument("format", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
-    parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="a new one, or that of an export to bring up to date"
-    )
+    parser.add_argument("folder", metavar="FOLDER", help="a new one, or that of an export to bring up to date")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--what", choices=CONTENTS, default="features", help="what a row is of (default: features)")
     what.add_argument("--find", metavar="SENTENCE", help="moments instead: those that go best with it")
@@ -40,7 +40,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Export; 1 where some of it couldn't be read."""
-    folder = arguments.folder.absolute()
+    if is_url(arguments.folder):
+        raise ExportFolderError(f"{arguments.folder} is a URL; an export is a folder of this machine")
+    folder = Path(arguments.folder).absolute()
     settings = load_settings(arguments.library, model_name=arguments.model)
     rows = _rows(Library(settings), arguments)
     with ProgressBar(len(rows.table.parts)) as bar:
@@ -56,7 +58,8 @@ def run(arguments: Namespace) -> int:
     there = f", {kept} of them there already" if kept else ""
     sys.stdout.write(
         f"{exported.rows:,} rows{of_videos(exported.videos)}, {size_in_words(exported.size)}: "
-        f"{files} file{'' if files == 1 else 's'}{there}.\n{arguments.folder / 'README.md'} says how to read them.\n"
+        f"{files} file{'' if files == 1 else 's'}{there}.\n"
+        f"{Path(arguments.folder) / 'README.md'} says how to read them.\n"
     )
     sys.stdout.flush()
     for note in rows.notes:

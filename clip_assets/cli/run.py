@@ -71,14 +71,14 @@ def run(arguments: argparse.Namespace) -> int:
             for line in plan_lines(plan, as_json=arguments.json):
                 sys.stdout.write(f"{line}\n")
             return 0
-        if not plan.tasks:
-            return 0
-        if not arguments.queue:
+        if plan.tasks and not arguments.queue:
             fetch_model(settings.model_name, settings.custom_checkpoint)  # what is wrong with these is said at once
             resolve_devices(settings.device_ids)
             check_same_precision(instance, settings)
         if plan.new:
             register(instance, LibraryNames.of(settings), settings.source, plan.new)
+        if not plan.tasks:
+            return 0
         stop, report = threading.Event(), Report(plan, as_json=arguments.json)
         execution = (
             Queue(instance, settings, report, arguments.dagster, stop.is_set)

@@ -46,6 +46,12 @@ def file_system(url: str | UPath, **options: Any) -> AbstractFileSystem:
         raise SettingsError(f"{url} can't be reached: {error}.{advice}") from error
 
 
+def has_buckets(filesystem: AbstractFileSystem) -> bool:
+    """Whether it is an object store, which has no folders, and whose buckets somebody makes who may."""
+    protocols = filesystem.protocol
+    return any(name in _EXTRAS for name in ([protocols] if isinstance(protocols, str) else protocols))
+
+
 def version_of(info: Mapping[str, Any]) -> tuple[str, int]:
     """What tells a file's content from another, by its description by a file system.
 

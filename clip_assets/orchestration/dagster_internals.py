@@ -190,13 +190,16 @@ def quiet_instance() -> dg.DagsterInstance:
         raise SettingsError(
             f"{settings} asks for the module {missing.name}, which isn't installed. {_ADVICE.get(missing.name, '')}"
         ) from error
+    except dg.DagsterInvalidConfigError as error:
+        settings = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
+        raise SettingsError(f"{settings} can't be used: {'; '.join(one.message for one in error.errors)}") from error
     except Exception as error:
         lost = error if isinstance(error, OperationalError) else error.__cause__
         if not isinstance(lost, OperationalError):
             raise
         settings = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
         why = str(lost.orig).splitlines()[0]
-        raise SettingsError(f"The database of {settings} can't be reached: {why}. Is its server running?") from error
+        raise SettingsError(f"The database of {settings} can't be reached: {why}") from error
 
 
 def limit_pool(instance: dg.DagsterInstance, pool: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.advice import PLATFORM, explain
-from clip_assets.core.errors import ClipAssetsError
+from clip_assets.core.errors import ClipAssetsError, VideoNotFetchedError
+from clip_assets.core.library.signatures import Signature
 from clip_assets.results.failure import Attempt, Failure
 
 _FAILED = "failed"
@@ -26,7 +27,8 @@ def videos_failed(failed: Mapping[str, Exception], of: int, stopped: bool, attem
         attempt: With what they were tried.
     """
     told = {key: explain(error, PLATFORM) for key, error in failed.items()}
-    tried = replace(attempt, signatures={key: seen for key, seen in attempt.signatures.items() if key in failed})
+    signatures = attempt.signatures.items()
+    tried = replace(attempt, signatures={key: _tried(failed[key], seen) for key, seen in signatures if key in failed})
     reasons = [f"{key}: {reason}" for key, reason in told.items()]
     if of > 1:
         others = "then the run was stopped" if stopped else "the others are stored"
@@ -89,6 +91,11 @@ def reason(step_failures: Iterable[dg.DagsterEvent]) -> str:
         if error:
             return error.message.strip()
     return ""
+
+
+def _tried(error: Exception, seen: Signature | None) -> Signature | None:
+    """The file that was tried; none where nobody came to it: the next attempt may."""
+    return None if isinstance(error, VideoNotFetchedError) else seen
 
 
 def _attempt(told: Mapping[str, Any]) -> Attempt | None:

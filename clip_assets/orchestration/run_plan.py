@@ -59,7 +59,7 @@ class Plan:
 
     Attributes:
         tasks: The videos that are taken, in order.
-        new: Which of them aren't registered yet, in order.
+        new: Videos that aren't registered yet, in order: of these, and of those of which everything is there.
         gone: Videos that were asked for and whose file isn't there.
         as_before: Videos that failed and aren't taken, for nothing has changed since.
         done: Number of videos of which everything is there.
@@ -81,19 +81,19 @@ def make_plan(instance: dg.DagsterInstance, settings: LibrarySettings, asked: As
     names = LibraryNames.of(settings)
     order = registered(instance, names)
     keys, alone = _asked_keys(settings.source, asked, order)
-    tasks, gone, as_before, done = [], [], [], 0
+    tasks, gone, as_before, done, known = [], [], [], [], set(order)
     for status in video_states(settings, keys, failures(instance, names)):
         is_chosen = status.state in asked.states if asked.states else status.is_wanted or status.key in alone
         if status.state == "gone":
             gone.append(status.key)
         elif status.state == "done":
-            done += 1
+            done.append(status.key)
         elif is_chosen:
             tasks.append(Task(status.key, lacking(status), status.state, status.reason))
         elif status.state == "failed":
             as_before.append(status)
-    known = set(order)
-    return Plan(tasks, [task.key for task in tasks if task.key not in known], gone, as_before, done)
+    new = {*(task.key for task in tasks), *(() if asked.states else done)} - known
+    return Plan(tasks, [key for key in keys if key in new], gone, as_before, len(done))
 
 
 def lacking(status: VideoStatus) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ def test_what_is_left_out_is_told(output, capsys):
     ("arguments", "words"),
     [
         (["parquet", "library"], "isn't empty, and holds no export. Name another folder."),
+        (["parquet", "s3://bucket/exported"], "is a URL; an export is a folder of this machine"),
         (["parquet", "exported", "--under", "nowhere"], "There are no features to export"),
     ],
 )

@@ -133,6 +133,14 @@ def test_a_video_that_was_replaced_is_computed_from_what_it_is_now(platform: Pla
     assert _plan(platform, states=["stale"]).tasks == []
 
 
+def test_what_is_stored_of_videos_that_nobody_registered_is_registered(platform: Platform) -> None:
+    _execute(platform, _plan(platform))
+    for key in KEYS[2:]:  # as in another instance, or after `remove`
+        platform.instance.delete_dynamic_partition(platform.names("videos"), key)
+    plan = _plan(platform)
+    assert (plan.tasks, plan.new, plan.done) == ([], KEYS[2:], len(KEYS))
+
+
 def test_only_what_is_lacking_is_computed(platform: Platform) -> None:
     _execute(platform, _plan(platform))
     platform.change(pred_texts=["a red circle", "a green star"])

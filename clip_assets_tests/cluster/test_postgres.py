@@ -133,6 +133,9 @@ def test_a_server_that_is_not_there_is_told_in_a_line(
     with pytest.raises(SettingsError, match=told) as raised, open_instance():
         pass
     assert "secret" not in str(raised.value)
+    monkeypatch.delenv("DAGSTER_POSTGRES_PASSWORD")
+    with pytest.raises(SettingsError, match="DAGSTER_POSTGRES_PASSWORD"), open_instance():
+        pass
 
 
 @pytest.mark.timeout(300)

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
+import fsspec
 import numpy as np
 import pytest
 
 from clip_assets.browse.app import create_app
+from clip_assets.core.errors import ResultUnwritableError
 from clip_assets.core.records import ClipFeatures
 from clip_assets.core.store import Store
 from clip_assets.orchestration.definitions import build_definitions
@@ -26,12 +28,14 @@ pytestmark = pytest.mark.cluster
 pytest.importorskip("moto")
 
 KEYS = ["a.mp4", "b.mp4"]
-FILES = {"off": 31, "on": 38}
+FILES = {"off": 32, "on": 39}
 """Of the four results of a video, with their manifests, by whether there are pictures."""
 
 WRITER = """
 import sys
+import fsspec
 import numpy as np
+from clip_assets.core.errors import ResultUnwritableError
 from clip_assets.core.records import ClipFeatures
 from clip_assets.core.store import Store
 
@@ -134,6 +138,14 @@ def test_a_writer_that_is_killed_leaves_a_whole_result_or_none(s3: S3) -> None:
             record = store.read("clip_features", "a.mp4", ClipFeatures)  # its digests compared
             assert set(np.unique(record.clip)) == {float(record.model_name)}
     assert whole > 0
+
+
+def test_a_bucket_that_is_not_there_is_not_made(s3: S3) -> None:
+    store, times = Store("s3://no-such-bucket/results"), np.arange(2.0)
+    record = ClipFeatures(np.ones((2, 8), np.float32), times, times, times.astype(np.int64), 25.0, "custom", "", "")
+    with pytest.raises(ResultUnwritableError, match="no-such-bucket"):
+        store.write("clip_features", "a.mp4", record, data_version="1", parameters={})
+    assert not fsspec.filesystem("s3").exists("no-such-bucket")
 
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

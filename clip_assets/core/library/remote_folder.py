@@ -212,7 +212,9 @@ class RemoteFolder:
         try:
             self.stat(key)
         except VideoMissingError:
-            return True
+            with suppress(LibraryUnreadableError):
+                self.check_listable()  # else the bucket is what is missing
+                return True
         except ClipAssetsError:
             return False
         return False
@@ -325,7 +327,8 @@ class RemoteFolder:
             raise
         except FileNotFoundError as error:
             missing = kind if kind is LibraryUnreadableError else VideoMissingError
-            raise missing(f"{what} can't be read: there is nothing of that name") from error
+            empty = "; a bucket's folder is there once a video lies in it" if missing is LibraryUnreadableError else ""
+            raise missing(f"{what} can't be read: there is nothing of that name{empty}") from error
         except Exception as error:
             raise kind(f"{what} can't be read: {str(error) or type(error).__name__}") from error
 

@@ -71,6 +71,7 @@ class VideoCache:
             yield path
         finally:
             os.close(file)
+            self._keep_to_limit()
 
     def holds(self, name: str) -> bool:
         """Whether the copy is there by now."""
@@ -150,7 +151,7 @@ class VideoCache:
                 f"There is no room in {self.folder} for the {size:,} bytes of a video that is to be read"
             ) from error
 
-    def _make_room(self, size: int, besides: Path) -> None:
+    def _make_room(self, size: int, besides: Path | None = None) -> None:
         """Remove what wasn't used for the longest time until ``size`` more bytes fit, or all that is left is in use."""
         sizes = {path: self._size(path) for path in self._files() if path != besides}
         total = sum(sizes.values()) + size
@@ -159,6 +160,12 @@ class VideoCache:
                 break
             if _remove_unused(path):
                 total -= sizes[path]
+
+    def _keep_to_limit(self) -> None:
+        """Remove what went beyond the limit while it was in use."""
+        if sum(map(self._size, self._files())) > self.limit:
+            with suppress(OSError), self._making_room():
+                self._make_room(0)
 
     def _files(self) -> list[Path]:
         return [path for path in self.folder.glob("*") if not path.name.startswith(".")]

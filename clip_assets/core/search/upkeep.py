@@ -166,8 +166,11 @@ class Upkeep:
         files: dict[str, SourceStat | None] = {}
         results = list(results)
         if not self._videos.is_local and self.count() < LISTED_TOGETHER * len(results):
-            with suppress(LibraryError):
+            try:
                 return _files(self._videos.listing(), (result.key for result in results))
+            except LibraryError as error:
+                self._unlisted = str(error).partition(". ")[0]
+                return {}
         for result in results:
             try:
                 files[result.key] = self._videos.stat(result.key)

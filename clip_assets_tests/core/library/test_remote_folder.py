@@ -97,6 +97,7 @@ def test_nothing_there_is_not_an_empty_library(folder: RemoteFolder) -> None:
     for look in (folder.listing, folder.check_listable):
         with pytest.raises(LibraryUnreadableError, match=f"{folder.root} can't be read"):
             look()
+    assert not folder.is_gone("a.mp4")  # for all that anybody knows
 
 
 def test_keys_are_what_comes_after_the_url(folder: RemoteFolder) -> None:

@@ -78,6 +78,7 @@ def test_what_is_in_use_stays_even_beyond_the_limit(tmp_path: Path) -> None:
         assert names(tmp_path) == ["c"]
     with cache.held("larger", 400, writes(b"d" * 400)) as path:
         assert len(path.read_bytes()) == 400
+    assert names(tmp_path) == []  # it doesn't stay beyond the limit
 
 
 def test_two_processes_download_once_and_respect_each_other(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from upath import UPath
@@ -443,6 +444,26 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, mon
         with pytest.raises(StoreError, match=r"can't be read: .*Permission denied") as raised:
             call()
         assert not isinstance(raised.value, ResultMissingError)
+
+
+def test_a_server_that_cannot_be_asked_is_told_as_a_disk_is(monkeypatch):
+    store = Store("memory://unreachable")
+
+    def refuse(*args, **kwargs):
+        raise RuntimeError("no route to it")  # each file system has errors of its own
+
+    for method in ("cat_file", "cat_ranges", "find", "info", "pipe", "rm_file"):
+        monkeypatch.setattr(MemoryFileSystem, method, refuse)
+    for call in (
+        lambda: store.manifest(ASSET, KEY),
+        lambda: store.identities(ASSET),
+        lambda: store.identity(ASSET, KEY),
+        lambda: store.many.manifests([(ASSET, KEY)]),
+        lambda: store.delete(ASSET, KEY),
+        lambda: write(store, clip_features()),
+    ):
+        with pytest.raises(StoreError, match="no route to it"):
+            call()
 
 
 @pytest.mark.parametrize("form", FORMATS)
