@@ -36,7 +36,7 @@ test-dagster: $(VENV)/.oldest-dagster  ## run the tests that rest on Dagster's p
 	./$(VENV)/oldest-dagster/bin/python -m pytest -m dagster_bounds
 
 test-cluster: $(VENV)/.installed-test $(VENV)/.installed-cluster  ## run the tests with servers (Dagster's, S3's, PostgreSQL, Redis) and runs in processes of their own
-	$(BIN)/python -m pytest -m cluster
+	$(BIN)/python -m pytest -m cluster -n auto --maxprocesses 2 --dist loadfile --durations 10
 
 test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## click through the UI in an installed Chromium
 	$(BIN)/python -m pytest -m browser
