@@ -3,12 +3,14 @@
 The lowest and the highest version that setup.cfg allows are both tested (``dagster_bounds`` in .ci/run).
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 import dagster as dg
@@ -18,16 +20,16 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
-from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
-from dagster._core.storage.runs import SqliteRunStorage, SqlRunStorage
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import pack_value, unpack_value
 from dagster_shared.check import CheckError
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DisconnectionError, OperationalError
 
 from clip_assets.core.errors import SettingsError
+
+if TYPE_CHECKING:  # what is of databases takes half a second, and not every process asks one
+    from dagster._core.storage.event_log import SqliteEventLogStorage
+    from sqlalchemy import Connection, Engine
 
 __all__ = [
     "AssetJob",
@@ -177,6 +179,8 @@ def quiet_instance() -> dg.DagsterInstance:
     Raises:
         SettingsError: Its ``dagster.yaml`` asks for a package that isn't installed, or its database can't be reached.
     """
+    from sqlalchemy.exc import OperationalError
+
     quiet = {"compute_logs": {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}}
     try:
         return dg.DagsterInstance.from_ref(InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides=quiet))
@@ -243,6 +247,9 @@ def keep_connections(instance: dg.DagsterInstance) -> None:
     Publicly only the webserver does, and with SQLite not even that one. It is for processes that do much with one
     instance and end, and with them the connections, unless `close_connections` did before. Safe with several threads.
     """
+    from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
+    from dagster._core.storage.runs import SqliteRunStorage, SqlRunStorage
+
     events, runs = instance.event_log_storage, instance.run_storage
     if instance in _kept or not isinstance(events, SqlEventLogStorage) or not isinstance(runs, SqlRunStorage):
         return
@@ -303,11 +310,16 @@ def _engine(opened: AbstractContextManager[Connection]) -> Engine:
 
 def _pooled(opened: AbstractContextManager[Connection]) -> Engine:
     """An engine for the database of a connection of SQLite, which keeps its own open."""
+    from sqlalchemy import create_engine
+
     return create_engine(_engine(opened).url, connect_args={"timeout": _SQLITE_SECONDS})
 
 
 def _checked(opened: AbstractContextManager[Connection]) -> Engine:
     """The engine of a connection to a server; what it kept is tried before it is used: the server may be a new one."""
+    from sqlalchemy import event
+    from sqlalchemy.exc import DisconnectionError
+
     engine = _engine(opened)
 
     @event.listens_for(engine, "checkout")

@@ -9,10 +9,6 @@ from typing import Generic, TypeVar
 
 import dagster as dg
 from dagster._core.events import AssetObservationData, StepMaterializationData
-from dagster._core.storage.event_log import SqlEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._core.storage.runs import SqlRunStorage
-from dagster._core.storage.runs.schema import KeyValueStoreTable
 
 K = TypeVar("K", int, str)
 
@@ -30,6 +26,9 @@ def report_together(
         instance: Where to.
         events: Of one asset; of each partition at most one of a kind.
     """
+    from dagster._core.storage.event_log import SqlEventLogStorage
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+
     storage = instance.event_log_storage
     if not events:
         return
@@ -101,6 +100,9 @@ class InstancePages(Generic[K]):
 
     def remove(self, page: K) -> None:
         """Delete a text, where the storage can: Dagster never does."""
+        from dagster._core.storage.runs import SqlRunStorage
+        from dagster._core.storage.runs.schema import KeyValueStoreTable
+
         if isinstance(self._storage, SqlRunStorage):
             with self._storage.connect() as connection:
                 table = KeyValueStoreTable
