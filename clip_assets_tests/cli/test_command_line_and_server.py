@@ -62,6 +62,7 @@ def materialize(environment: dict[str, str], partition: str) -> subprocess.Compl
     )  # fmt: skip
 
 
+@pytest.mark.cluster
 def test_add_registers_the_videos_of_a_folder_and_prints_them(environment: dict[str, str]) -> None:
     result = run(environment, "clip_assets.cli", "add", environment["CLIP_ASSETS_VIDEOS"])
     assert (result.returncode, result.stdout) == (0, "broken.mp4\ngood one.mp4\n")

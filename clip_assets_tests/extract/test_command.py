@@ -417,6 +417,7 @@ def test_what_no_longer_has_an_effect_is_said(extract: Extract) -> None:
     assert not Path("tmp").exists()
 
 
+@pytest.mark.cluster
 def test_a_reader_that_has_seen_enough_ends_the_command_quietly(workdir: Path) -> None:
     argv = ["extract", "model_name=custom", "cpu=true", "a.mp4", "b.mp4"]
     code = "import sys; from clip_assets.cli import main; sys.exit(main(sys.argv[1:]))"

@@ -38,6 +38,7 @@ def interrupted(folder: Path, finished: int, delay_seconds: float) -> subprocess
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize(("finished", "up_to_seconds"), [(0, 1.0), (1, 0.02), (5, 0.2)])
 def test_an_interrupt_leaves_whole_files_only_and_the_next_call_does_the_rest(
     workdir: Path, extract: Extract, finished: int, up_to_seconds: float

@@ -30,6 +30,7 @@ print(sorted(heavy & set(sys.modules)))
 """
 
 
+@pytest.mark.cluster
 @pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU, torch is asked for it")
 def test_a_fully_stored_run_needs_no_weights_and_loads_no_heavy_library(tmp_path: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:

@@ -100,6 +100,7 @@ def call_elsewhere(function, *arguments) -> subprocess.Popen:
     )
 
 
+@pytest.mark.cluster
 @posix_only
 def test_a_partition_is_whole_or_absent_whenever_its_writer_is_killed(tmp_path):
     store = Store(tmp_path)
@@ -123,6 +124,7 @@ def test_a_partition_is_whole_or_absent_whenever_its_writer_is_killed(tmp_path):
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.cluster
 @posix_only
 @pytest.mark.parametrize("can_lock", [True, False])
 def test_two_writers_of_one_partition_never_let_a_reader_see_a_mixture(tmp_path, can_lock):
