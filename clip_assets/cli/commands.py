@@ -160,7 +160,9 @@ def _absolute(path: str) -> Path:
 
 def _place(text: str) -> str | Path:
     """A path as the user means it, or a URL."""
-    return text if "://" in text else _absolute(text)
+    from clip_assets.core.file_systems import is_url
+
+    return text if is_url(text) else _absolute(text)
 
 
 def _say(line: str) -> None:

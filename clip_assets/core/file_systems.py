@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from clip_assets.core.errors import SettingsError
+from clip_assets.core.errors import ClipAssetsError, SettingsError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -44,6 +45,17 @@ def file_system(url: str | UPath, **options: Any) -> AbstractFileSystem:
         extra = _EXTRAS.get(str(url).partition("://")[0])
         advice = f" Install it with: pip install 'clip_assets[{extra}]'" if extra else ""
         raise SettingsError(f"{url} can't be reached: {error}.{advice}") from error
+
+
+@contextmanager
+def reached() -> Iterator[None]:
+    """Let what a file system raises, each its own where a server can't be asked, be an OSError as a disk's are."""
+    try:
+        yield
+    except (OSError, ClipAssetsError):
+        raise
+    except Exception as error:
+        raise ConnectionError(str(error) or type(error).__name__) from error
 
 
 def has_buckets(filesystem: AbstractFileSystem) -> bool:

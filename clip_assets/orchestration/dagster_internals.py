@@ -181,27 +181,26 @@ def quiet_instance() -> dg.DagsterInstance:
     """
     from sqlalchemy.exc import OperationalError
 
+    home = os.environ["DAGSTER_HOME"]
+    settings = Path(home) / "dagster.yaml"
     quiet = {"compute_logs": {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}}
     try:
-        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides=quiet))
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=quiet))
     except AttributeError:
         return dg.DagsterInstance.get()
     except (ModuleNotFoundError, CheckError) as error:
         missing = error if isinstance(error, ModuleNotFoundError) else error.__context__
         if not isinstance(missing, ModuleNotFoundError):
             raise
-        settings = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
         raise SettingsError(
             f"{settings} asks for the module {missing.name}, which isn't installed. {_ADVICE.get(missing.name, '')}"
         ) from error
     except dg.DagsterInvalidConfigError as error:
-        settings = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
         raise SettingsError(f"{settings} can't be used: {'; '.join(one.message for one in error.errors)}") from error
     except Exception as error:
         lost = error if isinstance(error, OperationalError) else error.__cause__
         if not isinstance(lost, OperationalError):
             raise
-        settings = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
         why = str(lost.orig).splitlines()[0]
         raise SettingsError(f"The database of {settings} can't be reached: {why}") from error
 

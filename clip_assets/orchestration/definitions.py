@@ -63,7 +63,7 @@ def _resources(settings: LibrarySettings) -> dict[str, Any]:
         "clip_model": ClipModelResource(
             gpu=gpu,
             model_name=settings.model_name,
-            checkpoint=str(settings.custom_checkpoint) if settings.custom_checkpoint else None,
+            checkpoint=settings.custom_checkpoint,
             weights=str(settings.weights),
         ),
         "library": VideoLibrary(

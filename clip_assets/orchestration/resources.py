@@ -74,7 +74,7 @@ class ClipModelResource(dg.ConfigurableResource):
         Raises:
             ModelError: Unknown name, a checkpoint that isn't there, or files that can't be downloaded.
         """
-        return fetch_model(self.model_name, self._checkpoint)
+        return fetch_model(self.model_name, self.checkpoint)
 
     def models(self) -> tuple[ClipModel, ...]:
         """One replica for each device.
@@ -83,7 +83,7 @@ class ClipModelResource(dg.ConfigurableResource):
             ModelError: The weights can't be had, or aren't CLIP's.
             DeviceError: A device isn't there.
         """
-        which = (self.model_name, self._checkpoint, Path(self.weights), self.gpu.devices(), self._precision())
+        which = (self.model_name, self.checkpoint, Path(self.weights), self.gpu.devices(), self._precision())
         return _load_once(which, self.sha256())
 
     def parameters(self) -> dict[str, str]:
@@ -108,10 +108,6 @@ class ClipModelResource(dg.ConfigurableResource):
 
     def _precision(self) -> Precision:
         return self.gpu.resolved_precision(family_of(self.model_name).gpu_precision)
-
-    @property
-    def _checkpoint(self) -> str | None:
-        return self.checkpoint or None
 
 
 class VideoLibrary(dg.ConfigurableResource):

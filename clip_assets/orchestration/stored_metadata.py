@@ -46,9 +46,10 @@ def _pictures(
     key = manifest.partition_key
     if not store.is_local:
         shown = [name for name, picture in manifest.pictures.items() if picture.shown]
-        if shown and not browse_url:
+        if not browse_url:
             command = f"clip-assets show {shlex.quote(key)} --html FILE"
-            return {"pictures": dg.MetadataValue.text(f"stored beside the result; see them with: {command}")}
+            told = dg.MetadataValue.text(f"stored beside the result; see them with: {command}")
+            return {"pictures": told} if shown else {}
         asset = manifest.asset
         return {name.rpartition(".")[0]: _page(browse_url, "stored", key, asset=asset, name=name) for name in shown}
     try:
@@ -59,10 +60,10 @@ def _pictures(
     return {picture.name: _as_markdown(picture) for picture in pictures}
 
 
-def _page(browse_url: str | None, kind: str, key: str, **asked: str) -> dg.UrlMetadataValue:
+def _page(browse_url: str, kind: str, key: str, **asked: str) -> dg.UrlMetadataValue:
     """The address of what `clip-assets browse` has of a video."""
     question = f"?{urlencode(asked)}" if asked else ""
-    return dg.MetadataValue.url(f"{(browse_url or '').rstrip('/')}/{kind}/{quote(key, safe='/')}{question}")
+    return dg.MetadataValue.url(f"{browse_url.rstrip('/')}/{kind}/{quote(key, safe='/')}{question}")
 
 
 def _as_markdown(picture: Picture) -> dg.MarkdownMetadataValue:

@@ -24,7 +24,7 @@ from clip_assets.core.errors import (
     VideoMissingError,
     VideoNotFetchedError,
 )
-from clip_assets.core.file_systems import file_system, version_of
+from clip_assets.core.file_systems import file_system, reached, version_of
 from clip_assets.core.library.fingerprints import FINGERPRINT_BYTES, digest_of_parts, fingerprint, parts_that_tell
 from clip_assets.core.library.keys import validate_key
 from clip_assets.core.library.listing import Listing, Unlisted, VideoFile, has_video_extension
@@ -320,16 +320,15 @@ class RemoteFolder:
 
     @contextmanager
     def _reached(self, kind: type[ClipAssetsError], what: str) -> Iterator[None]:
-        """Let what a file system raises, each its own, be an error of that kind, and a lacking video a missing one."""
+        """Let what a file system raises be an error of that kind, and a lacking video a missing one."""
         try:
-            yield
-        except ClipAssetsError:
-            raise
+            with reached():
+                yield
         except FileNotFoundError as error:
             missing = kind if kind is LibraryUnreadableError else VideoMissingError
             empty = "; a bucket's folder is there once a video lies in it" if missing is LibraryUnreadableError else ""
             raise missing(f"{what} can't be read: there is nothing of that name{empty}") from error
-        except Exception as error:
+        except OSError as error:
             raise kind(f"{what} can't be read: {str(error) or type(error).__name__}") from error
 
 

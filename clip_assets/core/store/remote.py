@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from clip_assets.core.file_systems import has_buckets, version_of
+from clip_assets.core.file_systems import has_buckets, reached, version_of
 from clip_assets.core.store.files import RESULT_SUFFIXES, Files
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ class RemoteFiles:
 
     def read(self, path: str) -> bytes:
         """The bytes of a file."""
-        with _reached():
+        with reached():
             data: bytes = self._filesystem.cat_file(path, start=0)  # without a start some ask for the size first
         return data
 
     def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
         """The bytes of several files, asked for at once; None for one that isn't there."""
         count = len(paths)
-        with _reached():
+        with reached():
             found: list[Any] = self._filesystem.cat_ranges(list(paths), [0] * count, [None] * count, on_error="return")
             for data in found:
                 if isinstance(data, Exception) and not isinstance(data, FileNotFoundError):
@@ -50,14 +50,14 @@ class RemoteFiles:
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of a file from each start to before each end."""
         starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
-        with _reached():
+        with reached():
             parts: list[bytes] = self._filesystem.cat_ranges([path] * len(ranges), starts, ends, on_error="raise")
         return parts
 
     def identity(self, path: str) -> str:
         """What the object store says of the file: its ETag or digest, its times, its size."""
         self._filesystem.invalidate_cache(path.rpartition("/")[0])
-        with _reached():
+        with reached():
             return _told_of(self._filesystem.info(path))
 
     def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Sequence[str | None]]:
@@ -83,7 +83,7 @@ class RemoteFiles:
             self._remove(f"{directory}/{last}")
         for name in set(before) - set(files):
             self._remove(f"{directory}/{name}")
-        with _reached():
+        with reached():
             try:
                 self._filesystem.pipe(paths)
             except FileNotFoundError:
@@ -102,7 +102,7 @@ class RemoteFiles:
     def find(self, directory: str, name: str) -> Iterator[tuple[str, str]]:
         """The directories below ``directory`` that hold a file of that name, sorted, each with its identity."""
         self._filesystem.invalidate_cache(directory)
-        with _reached():
+        with reached():
             found = self._filesystem.find(directory, detail=True)
         for path, info in sorted(found.items()):
             if path.endswith(f"/{name}"):
@@ -111,7 +111,7 @@ class RemoteFiles:
     def _own_files(self, directory: str) -> set[str]:
         self._filesystem.invalidate_cache(directory)
         try:
-            with _reached():
+            with reached():
                 entries = self._filesystem.ls(directory, detail=True)
         except FileNotFoundError:
             return set()
@@ -119,7 +119,7 @@ class RemoteFiles:
         return {name for name in names if name.endswith(RESULT_SUFFIXES)}
 
     def _remove(self, path: str) -> None:
-        with suppress(FileNotFoundError), _reached():
+        with suppress(FileNotFoundError), reached():
             self._filesystem.rm_file(path)  # rm would take brackets in a name for a pattern
 
 
@@ -210,17 +210,6 @@ class RememberedFiles:
     def _drop(self, path: str) -> None:
         if path in self._known:
             self._size -= len(self._known.pop(path) or b"")
-
-
-@contextmanager
-def _reached() -> Iterator[None]:
-    """Let what a file system raises, each its own where a server can't be asked, be an OSError as a disk's are."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise ConnectionError(str(error) or type(error).__name__) from error
 
 
 def _told_of(info: Mapping[str, Any]) -> str:
