@@ -9,7 +9,7 @@ import dagster as dg
 
 from clip_assets.orchestration.instance import UNFINISHED, registered
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.orchestration.partitions import keys_of_run
+from clip_assets.orchestration.partitions import KeysOfRuns
 from clip_assets.orchestration.run_liveness import Heard, heard, is_abandoned
 
 _RECENT_RUNS = 20
@@ -75,11 +75,10 @@ def at_work(instance: dg.DagsterInstance, names: LibraryNames) -> AtWork:
     ]
     if not records:  # which of very many videos they are for, nobody need be told
         return AtWork([], 0, 0, None)
-    order = registered(instance, names)
-    positions = {key: position for position, key in enumerate(order)}
+    keys_of = KeysOfRuns(registered(instance, names))
 
     def videos(run: dg.DagsterRun) -> int:
-        return len(keys_of_run(run.tags, order, positions))
+        return len(keys_of(run.tags))
 
     begun = [(record.dagster_run, record.start_time) for record in records if record.start_time is not None]
     told = heard(instance, [run.run_id for run, _ in begun])

@@ -20,7 +20,7 @@ from clip_assets.core.library.changes import neighbour_batches
 from clip_assets.orchestration.failures import failed_videos, is_every_video_s_fault, was_interrupted
 from clip_assets.orchestration.instance import registered
 from clip_assets.orchestration.library_names import JOB_ASSETS, LibraryNames
-from clip_assets.orchestration.partitions import KEYS_TAG, keys_of_run, partition_tags
+from clip_assets.orchestration.partitions import KEYS_TAG, KeysOfRuns, partition_tags
 
 AGAIN_TAG = "clip_assets/again_after"
 """Of a run that was asked for because another failed: that run's id."""
@@ -104,7 +104,7 @@ class FailuresLook:
 
     def _requests(self, record: dg.RunRecord) -> list[dg.RunRequest]:
         """What is asked for after a run failed."""
-        run, keys = record.dagster_run, self._keys(record.dagster_run)
+        run, keys = record.dagster_run, self._keys_of(record.dagster_run.tags)
         if not keys or not self._assets(run) or KEYS_TAG in run.tags:  # whoever executes that goes on with what it left
             return []
         entries = self.instance.all_logs(run.run_id, of_type=_EVENTS)
@@ -132,11 +132,11 @@ class FailuresLook:
             (asset, key)
             for later in self._later_than(record)
             for asset in self.names.assets_of(later)
-            for key in self._keys(later)
+            for key in self._keys_of(later.tags)
         }  # fmt: skip
         left = {
             key: tuple(a for a in self._assets(run) if (a, key) not in recorded and (a, key) not in taken_up)
-            for key in self._keys(run)
+            for key in self._keys_of(run.tags)
         }
         return {key: assets for key, assets in left.items() if assets}
 
@@ -150,9 +150,6 @@ class FailuresLook:
             batches += neighbour_batches(together, self._order, self.videos_per_run, done)
         return [*batches, *([key] for key in left if key in alone)]
 
-    def _keys(self, run: dg.DagsterRun) -> Sequence[str]:
-        return keys_of_run(run.tags, self._order, self._positions)
-
     def _later_than(self, record: dg.RunRecord) -> list[dg.DagsterRun]:
         """The runs that were created after one."""
         created_after = record.create_timestamp
@@ -164,8 +161,8 @@ class FailuresLook:
         return registered(self.instance, self.names)
 
     @cached_property
-    def _positions(self) -> Mapping[str, int]:
-        return {key: position for position, key in enumerate(self._order)}
+    def _keys_of(self) -> KeysOfRuns:
+        return KeysOfRuns(self._order)
 
     def _assets(self, run: dg.DagsterRun) -> tuple[str, ...]:
         """The assets that a run is for, in order; none if any is another's, or it only evaluates checks."""

@@ -28,7 +28,7 @@ from clip_assets.orchestration.dagster_internals import (
 from clip_assets.orchestration.dagster_storage import report_together
 from clip_assets.orchestration.failures import failed_videos, reason
 from clip_assets.orchestration.library_names import GPU_POOL, LibraryNames
-from clip_assets.orchestration.partitions import keys_of_run, version_events
+from clip_assets.orchestration.partitions import KeysOfRuns, version_events
 from clip_assets.orchestration.run_liveness import GONE, is_abandoned
 from clip_assets.project import instance_folder
 from clip_assets.results.assets import PER_VIDEO
@@ -107,9 +107,8 @@ def held_keys(instance: dg.DagsterInstance, names: LibraryNames, order: Sequence
     runs = [run for run in unfinished if names.may_touch(run) and not is_abandoned(instance, run)]
     if not runs:
         return set()
-    order = registered(instance, names) if order is None else order
-    positions = {key: position for position, key in enumerate(order)}
-    return {key for run in runs for key in keys_of_run(run.tags, order, positions)}
+    keys_of = KeysOfRuns(registered(instance, names) if order is None else order)
+    return {key for run in runs for key in keys_of(run.tags)}
 
 
 def end_abandoned_runs(instance: dg.DagsterInstance) -> None:

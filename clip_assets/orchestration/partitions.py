@@ -54,16 +54,21 @@ def scattered_tags(batch: Sequence[str]) -> dict[str, str]:
     return {**partition_tags(batch), KEYS_TAG: json.dumps(batch, ensure_ascii=False)}
 
 
-def keys_of_run(tags: Mapping[str, str], order: Sequence[str], positions: Mapping[str, int]) -> Sequence[str]:
-    """The partition keys that a run with these tags is for; none where they aren't registered any more.
+class KeysOfRuns:
+    """Tells which partitions runs are for.
 
     Args:
-        tags: The run's.
         order: All partition keys, in order of registration.
-        positions: Where each is in ``order``.
     """
-    if KEYS_TAG in tags:  # the range that such a run has too is one of its own few partitions
-        return [key for key in json.loads(tags[KEYS_TAG]) if key in positions]
-    start = positions.get(tags.get(_RANGE_START, tags.get(_PARTITION, "")))
-    end = positions.get(tags.get(_RANGE_END, tags.get(_PARTITION, "")))
-    return () if start is None or end is None else order[start : end + 1]
+
+    def __init__(self, order: Sequence[str]) -> None:
+        self._order = order
+        self._positions = {key: position for position, key in enumerate(order)}
+
+    def __call__(self, tags: Mapping[str, str]) -> Sequence[str]:
+        """The partition keys that a run with these tags is for; none where they aren't registered any more."""
+        if KEYS_TAG in tags:  # the range that such a run has too is one of its own few partitions
+            return [key for key in json.loads(tags[KEYS_TAG]) if key in self._positions]
+        start = self._positions.get(tags.get(_RANGE_START, tags.get(_PARTITION, "")))
+        end = self._positions.get(tags.get(_RANGE_END, tags.get(_PARTITION, "")))
+        return () if start is None or end is None else self._order[start : end + 1]

@@ -15,7 +15,7 @@ from clip_assets.orchestration.failed_batches import AGAIN_TAG
 from clip_assets.orchestration.in_process import Listener
 from clip_assets.orchestration.instance import UNFINISHED, failures, held_keys, registered
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.orchestration.partitions import keys_of_run, partition_tags
+from clip_assets.orchestration.partitions import KeysOfRuns, partition_tags
 from clip_assets.orchestration.run_plan import Task
 from clip_assets.results.states import video_states
 from clip_assets.settings import LibrarySettings
@@ -123,9 +123,8 @@ class Queue:
         while open_keys and not self.stop():
             again = [run for run in self._unfinished() if run.run_id in ours or run.tags.get(AGAIN_TAG) in ours]
             ours |= {run.run_id for run in again}
-            order = registered(self.instance, self._names)
-            positions = {key: position for position, key in enumerate(order)}
-            held = {key for run in again for key in keys_of_run(run.tags, order, positions)}
+            keys_of = KeysOfRuns(registered(self.instance, self._names))
+            held = {key for run in again for key in keys_of(run.tags)}
             ended = [key for key in open_keys if key not in held]
             states = video_states(self.settings, ended, failures(self.instance, self._names) if ended else {})
             for video in states:

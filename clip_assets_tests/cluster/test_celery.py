@@ -24,7 +24,7 @@ from clip_assets.core.store import Store
 from clip_assets.demo import demo_clips
 from clip_assets.orchestration.instance import open_instance, registered
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.orchestration.partitions import keys_of_run
+from clip_assets.orchestration.partitions import KeysOfRuns
 from clip_assets.orchestration.run_liveness import GONE
 from clip_assets_tests.making import postgres, redis, s3
 from clip_assets_tests.making.platform import ASSETS
@@ -96,10 +96,9 @@ class Fleet:
     def runs(self, status: dg.DagsterRunStatus) -> list[dg.RunRecord]:
         """The runs of a status, the first one first; notes videos that two runs at work hold."""
         with open_instance() as instance:
-            order = registered(instance, LibraryNames())
+            keys_of = KeysOfRuns(registered(instance, LibraryNames()))
             started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-            positions = {key: position for position, key in enumerate(order)}
-            held = [key for run in started for key in keys_of_run(run.tags, order, positions)]
+            held = [key for run in started for key in keys_of(run.tags)]
             self.together += {key for key in held if held.count(key) > 1}
             return list(instance.get_run_records(dg.RunsFilter(statuses=[status]), ascending=True))
 
