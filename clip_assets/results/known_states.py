@@ -45,6 +45,7 @@ class KnownStates:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with closing(sqlite3.connect(self._path, timeout=_LOCK_SECONDS)) as database, database:
+                database.execute("PRAGMA synchronous = OFF")  # it may be lost
                 database.execute(_SCHEMA)
                 yield database
         except sqlite3.OperationalError:  # locked for long, or the disk is full

@@ -119,6 +119,8 @@ def differences(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str,
 
     Where there are none, the result is the one that is wanted: for whoever shows states and for the run.
     """
+    if made == wanted:
+        return {}
     names = {**wanted, **made}
     return {
         name: (made.get(name), wanted.get(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 _MAX_NAME_BYTES = 255
 _KEPT_BYTES = 180
@@ -19,6 +20,7 @@ _RESERVED = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)  # of very many keys all assets are looked at together
 def escape_key(key: str) -> str:
     """The directory of a partition key, relative to its asset's: a different one for each key, never above or beside.
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from functools import cache, lru_cache
+from typing import Any, ClassVar, Literal, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from clip_assets.core.picture import is_picture_name
 from clip_assets.core.records import SourceStat
@@ -13,6 +17,8 @@ Format = Literal["numpy", "pickle"]
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
+
+_START = f'{{\n "schema_version": {SCHEMA_VERSION},'.encode()
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,8 @@ class Manifest:
     pictures: dict[str, StoredPicture] = field(default_factory=dict)
     source_stat: SourceStat | None = None
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
+
     def to_json(self) -> bytes:
         """The manifest as the bytes of ``manifest.json``."""
         content = {"schema_version": SCHEMA_VERSION, **asdict(self)}
@@ -106,6 +114,16 @@ class Manifest:
         Raises:
             ValueError: The bytes are torn or foreign, or of another schema version; says which.
         """
+        if data.startswith(_START):  # as each is that was written here: in a third of the time
+            with suppress(ValidationError):
+                manifest = _validator().validate_json(b"{" + data[len(_START) :])
+                if manifest._is_of_its_format():
+                    return manifest
+        return cls._from_any(data)
+
+    @classmethod
+    def _from_any(cls, data: bytes) -> Manifest:
+        """The manifest that these bytes are, which may be foreign, or hold a key that isn't UTF-8."""
         try:
             content = json.loads(data)
         except (ValueError, RecursionError) as error:
@@ -145,17 +163,32 @@ class Manifest:
         return (
             set(map(type, words)) <= {str}
             and set(map(type, counts)) <= {int}
-            and min(counts, default=0) >= 0
             and isinstance(self.parameters, dict)
             and isinstance(self.summary, dict)
             and self.format in get_args(Format)
-            and set(self.files) == set(file_names(self.format, self.asset, self.arrays))
-            and all(is_picture_name(name) for name in self.pictures)
             and all(isinstance(picture.shown, bool) for picture in self.pictures.values())
+            and self._is_of_its_format()
+        )
+
+    def _is_of_its_format(self) -> bool:
+        """Whether the files are those of the format and no others, and nothing is of a negative size."""
+        sizes = [file.size for file in self.files.values()]
+        sizes += [length for array in self.arrays.values() for length in array.shape]
+        return (
+            min(sizes, default=0) >= 0
+            and self.files.keys() == set(file_names(self.format, self.asset, tuple(self.arrays)))
+            and all(is_picture_name(name) and picture.size >= 0 for name, picture in self.pictures.items())
+            and (self.source_stat is None or min(self.source_stat.size, self.source_stat.mtime_ns) >= 0)
         )
 
 
-def file_names(form: Format, asset: str, fields: dict[str, Any]) -> list[str]:
+@cache
+def _validator() -> TypeAdapter[Manifest]:
+    return TypeAdapter(Manifest)
+
+
+@lru_cache(maxsize=64)
+def file_names(form: Format, asset: str, fields: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the files that hold these fields of an asset, the manifest aside.
 
     Raises:
@@ -163,4 +196,4 @@ def file_names(form: Format, asset: str, fields: dict[str, Any]) -> list[str]:
     """
     if not all(name.isidentifier() for name in fields):
         raise ValueError(f"its fields {list(fields)} aren't all identifiers")
-    return [f"{name}.npy" for name in fields] if form == "numpy" else [f"{asset}.pkl"]
+    return tuple(f"{name}.npy" for name in fields) if form == "numpy" else (f"{asset}.pkl",)

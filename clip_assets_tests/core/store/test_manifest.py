@@ -21,14 +21,20 @@ MANIFEST = Manifest(
 )
 
 
-def changed(**changes) -> bytes:
-    return json.dumps(json.loads(MANIFEST.to_json()) | changes).encode()
+def changed(indent: int | None = None, **changes) -> bytes:
+    """The manifest with other values, indented as the store writes it or not, and with a key that UTF-8 can tell."""
+    content = json.loads(MANIFEST.to_json()) | {"partition_key": "sports/a.mp4"} | changes
+    return json.dumps(content, indent=indent).encode()
 
 
-def test_a_manifest_comes_back_equal_and_keeps_the_order_of_fields():
-    back = Manifest.from_json(MANIFEST.to_json())
-    assert back == MANIFEST
+@pytest.mark.parametrize("key", [MANIFEST.partition_key, "sports/日本.mp4"])
+@pytest.mark.parametrize("stat", [None, SourceStat(5, 7), SourceStat(5, 0, "etag")])
+def test_a_manifest_comes_back_equal_and_keeps_the_order_of_fields(key, stat):
+    manifest = dataclasses.replace(MANIFEST, partition_key=key, source_stat=stat)
+    back = Manifest.from_json(manifest.to_json())
+    assert back == manifest
     assert list(back.arrays) == ["clip", "fps"]
+    assert Manifest.from_json(json.dumps(json.loads(manifest.to_json())).encode()) == manifest
 
 
 def test_a_manifest_is_json_that_other_programs_read():
@@ -75,6 +81,7 @@ def test_another_schema_version_is_named_with_the_way_out(version):
         {"format": "pickle"},
         {"parameters": None},
         {"surplus": 1},
+        {"source_stat": {"size": -1, "mtime_ns": 0}},
         {"arrays": []},
         {"arrays": {"clip": {"shape": [1], "dtype": "<f4"}}},
         {"arrays": {"clip": {"shape": [-1], "dtype": "<f4"}, "fps": {"shape": [], "dtype": "<f8"}}},
@@ -90,9 +97,10 @@ def test_another_schema_version_is_named_with_the_way_out(version):
         {"pictures": {"change.png": {"size": 1, "sha256": "", "alt": "", "shown": "no"}}},
     ],
 )
-def test_values_of_the_wrong_kind_are_refused(changes):
+@pytest.mark.parametrize("indent", [None, 1])
+def test_values_of_the_wrong_kind_are_refused(changes, indent):
     with pytest.raises(ValueError, match="aren't those of schema version 1"):
-        Manifest.from_json(changed(**changes))
+        Manifest.from_json(changed(indent, **changes))
 
 
 def test_a_missing_value_is_refused_by_name():
@@ -102,9 +110,12 @@ def test_a_missing_value_is_refused_by_name():
         Manifest.from_json(json.dumps(content).encode())
 
 
-def test_no_file_outside_the_directory_is_ever_named():
+@pytest.mark.parametrize("indent", [None, 1])
+def test_no_file_outside_the_directory_is_ever_named(indent):
     forged = changed(
-        arrays={"../../secret": {"shape": [], "dtype": "<f8"}}, files={"../../secret.npy": {"size": 1, "sha256": ""}}
+        indent,
+        arrays={"../../secret": {"shape": [], "dtype": "<f8"}},
+        files={"../../secret.npy": {"size": 1, "sha256": ""}},
     )
     with pytest.raises(ValueError, match="identifiers"):
         Manifest.from_json(forged)
