@@ -55,7 +55,7 @@ def model_sha256(name: str, checkpoint: str | Path | None = None) -> str:
     return family_of(name).sha256(name, checkpoint)
 
 
-def weights_are_here(name: str, *, folder: Path) -> bool:
+def weights_are_here(name: str, *, folder: str | Path) -> bool:
     """Whether loading model ``name`` downloads nothing; ``folder`` is where weights are downloaded to."""
     return family_of(name).is_here(name, folder)
 
@@ -85,7 +85,7 @@ def load_model(
     name: str,
     *,
     checkpoint: str | Path | None = None,
-    weights_folder: Path,
+    weights_folder: str | Path,
     device: str = "cpu",
     precision: Precision = "fp32",
 ) -> ClipModel:

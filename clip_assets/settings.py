@@ -151,8 +151,8 @@ class LibrarySettings(BaseModel):
         default="models/clip/checkpoints/CLIP-custom.pth",
         description="Weights of the model named custom: a file, or any fsspec URL, fetched once a host.",
     )
-    weights: AbsolutePath = Field(
-        default=Path("~/.cache/clip"), description="Folder that published weights are downloaded to, once."
+    weights: Location = Field(
+        default="~/.cache/clip", description="Folder that published weights are downloaded to, once; or the URL of one."
     )
     device_ids: Annotated[DeviceIds, NoDecode, BeforeValidator(_one_device_list), BeforeValidator(_from_yaml)] = Field(
         default="auto", description="Where to compute: auto (a GPU if there is one), cpu, or CUDA ids such as [0, 2]."

@@ -71,7 +71,7 @@ def test_a_variable_is_read_as_its_type(
         ("GROUP", "two words"),
         ("OWNERS", "[ada]"),
         ("TAGS", "{project: two words}"),
-        ("WEIGHTS", "s3://bucket/weights"),
+        ("EXPORT_PARQUET", "s3://bucket/tables"),
         ("VIDEOS", "s3:/bucket/films"),
         ("CACHE_SIZE", "much"),
     ],

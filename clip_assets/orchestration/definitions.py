@@ -64,7 +64,7 @@ def _resources(settings: LibrarySettings) -> dict[str, Any]:
             gpu=gpu,
             model_name=settings.model_name,
             checkpoint=settings.custom_checkpoint,
-            weights=str(settings.weights),
+            weights=settings.weights,
         ),
         "library": VideoLibrary(
             root=settings.videos,

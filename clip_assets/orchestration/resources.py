@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import dagster as dg
@@ -66,7 +65,7 @@ class ClipModelResource(dg.ConfigurableResource):
         default="ViT-B/32", description="Such as ViT-B/32; demo is the bundled one, custom the checkpoint's."
     )
     checkpoint: str | None = Field(default=None, description="Weights of the model named custom.")
-    weights: str = Field(description="Folder that published weights are downloaded to, once.")
+    weights: str = Field(description="Folder that published weights are downloaded to, once; or the URL of one.")
 
     def sha256(self) -> str:
         """The model's identity; known without loading the model, once its files are here: they are downloaded.
@@ -83,7 +82,7 @@ class ClipModelResource(dg.ConfigurableResource):
             ModelError: The weights can't be had, or aren't CLIP's.
             DeviceError: A device isn't there.
         """
-        which = (self.model_name, self.checkpoint, Path(self.weights), self.gpu.devices(), self._precision())
+        which = (self.model_name, self.checkpoint, self.weights, self.gpu.devices(), self._precision())
         return _load_once(which, self.sha256())
 
     def parameters(self) -> dict[str, str]:
@@ -174,7 +173,7 @@ def video_library_of(context: Context, names: LibraryNames) -> VideoLibrary:
     return library
 
 
-_Which = tuple[str, str | None, Path, tuple[str, ...], Precision]
+_Which = tuple[str, str | None, str, tuple[str, ...], Precision]
 
 _loaded: dict[_Which, tuple[str, tuple[ClipModel, ...]]] = {}
 """What this process has loaded, with the SHA-256 of its weights: a changed checkpoint takes its old one's place."""

@@ -68,13 +68,13 @@ class Family:
 
     name: str
     model_names: tuple[str, ...]
-    offers: Callable[[Path], Iterable[Offer]]
+    offers: Callable[[str | Path], Iterable[Offer]]
     knows: Callable[[str], bool]
     takes_checkpoint: Callable[[str], bool]
     fetch: Callable[[str], object]
     sha256: Callable[[str, str | Path | None], str]
-    is_here: Callable[[str, Path], bool]
-    load: Callable[[str, str | Path | None, Path, str, Precision], ClipModel]
+    is_here: Callable[[str, str | Path], bool]
+    load: Callable[[str, str | Path | None, str | Path, str, Precision], ClipModel]
     preprocessing: str
     gpu_precision: Precision
     template: str

@@ -24,21 +24,26 @@ def local_weights(location: str | Path) -> Path:
     Raises:
         ModelError: They can't be fetched.
     """
-    if not is_url(str(location)):
-        return Path(location).absolute()
-    url = str(location)
-    folder = user_cache_folder() / "weights"
-    path = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{PurePosixPath(url.partition('?')[0]).name}"
-    if path.exists():
+    path, url = path_of(location), str(location)
+    if path.exists() or not is_url(url):
         return path
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.exists():
                 _fetch(url, path)
     except (OSError, SettingsError) as error:
         raise ModelError(f"The weights {url} can't be fetched: {error}") from error
     return path
+
+
+def path_of(location: str | Path) -> Path:
+    """Where `local_weights` has the file at a location, whether or not it is there yet."""
+    url = str(location)
+    if not is_url(url):
+        return Path(location).absolute()
+    name = f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{PurePosixPath(url.partition('?')[0]).name}"
+    return user_cache_folder() / "weights" / name
 
 
 def _fetch(url: str, path: Path) -> None:

@@ -30,7 +30,7 @@ def open_clip_family(bundled: Mapping[str, Path]) -> Family:
         where = names.InFolder(bundled[name]) if name in bundled else names.parse(name)
         return find_files(where, name, download=download)
 
-    def offers(folder: Path) -> Iterator[Offer]:
+    def offers(folder: str | Path) -> Iterator[Offer]:
         from clip_assets.core.model.open_clip import catalogue
 
         for name in bundled:
@@ -39,14 +39,16 @@ def open_clip_family(bundled: Mapping[str, Path]) -> Family:
             config = catalogue.architecture_config(key.partition("/")[0])
             yield _offer(name := f"{names.PREFIX}{key}", config, is_here(name, folder))
 
-    def is_here(name: str, folder: Path) -> bool:
+    def is_here(name: str, folder: str | Path) -> bool:
         try:
             find(name)
         except ModelError:
             return False
         return True
 
-    def load(name: str, checkpoint: str | Path | None, folder: Path, device: str, precision: Precision) -> ClipModel:
+    def load(
+        name: str, checkpoint: str | Path | None, folder: str | Path, device: str, precision: Precision
+    ) -> ClipModel:
         from clip_assets.core.model.open_clip import loading
 
         _refuse(checkpoint, name)

@@ -22,13 +22,15 @@ def openai_family(bundled: Mapping[str, Path]) -> Family:
     """
     names = (*OPENAI_URLS, *bundled, "custom")
 
-    def offers(folder: Path) -> Iterator[Offer]:
+    def offers(folder: str | Path) -> Iterator[Offer]:
         for name in OPENAI_URLS:
             yield Offer(name, *OPENAI_SIZES[name], "softmax", file_is_here(name, folder))
         for name in (*bundled, "custom"):
             yield Offer(name, None, None, "softmax", is_here=True)
 
-    def load(name: str, checkpoint: str | Path | None, folder: Path, device: str, precision: Precision) -> ClipModel:
+    def load(
+        name: str, checkpoint: str | Path | None, folder: str | Path, device: str, precision: Precision
+    ) -> ClipModel:
         from clip_assets.core.model.openai import loading  # numpy and more, that settings need not wait for
 
         path = find_weights(name, bundled, checkpoint=checkpoint, folder=folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import ModelError
-from clip_assets.core.model.fetched import local_weights
+from clip_assets.core.model.fetched import local_weights, path_of
 from clip_assets.core.model.file_digests import file_sha256
 
 if TYPE_CHECKING:
@@ -46,14 +46,16 @@ _CONNECT_TIMEOUT_SECONDS = 30
 _CHUNK_BYTES = 1 << 20
 
 
-def find_weights(name: str, bundled: Mapping[str, Path], *, checkpoint: str | Path | None = None, folder: Path) -> Path:
+def find_weights(
+    name: str, bundled: Mapping[str, Path], *, checkpoint: str | Path | None = None, folder: str | Path
+) -> Path:
     """The file with the weights of model ``name``, absolute; one of OpenAI's is downloaded if it isn't there.
 
     Args:
         name: One of OpenAI's or of ``bundled``, or else "custom".
         bundled: By name the files of models that come with whoever offers them.
         checkpoint: The file of model "custom", or its URL (default: ``DEFAULT_CHECKPOINT``); no other model takes one.
-        folder: Where OpenAI's weights are, or are downloaded to.
+        folder: Where OpenAI's weights are, or are downloaded to; or the URL of a folder that has them.
 
     Raises:
         ModelError: A checkpoint beside a name that has its own weights, no such file, failed download.
@@ -75,9 +77,9 @@ def find_weights(name: str, bundled: Mapping[str, Path], *, checkpoint: str | Pa
     return path
 
 
-def file_is_here(name: str, folder: Path) -> bool:
+def file_is_here(name: str, folder: str | Path) -> bool:
     """Whether loading model ``name`` downloads nothing; ``folder`` is where OpenAI's weights are."""
-    return name not in OPENAI_URLS or _path_of(OPENAI_URLS[name], folder).exists()
+    return name not in OPENAI_URLS or path_of(_location(OPENAI_URLS[name], folder)).exists()
 
 
 def model_sha256(name: str, bundled: Mapping[str, Path], checkpoint: str | Path | None = None) -> str:
@@ -91,31 +93,32 @@ def model_sha256(name: str, bundled: Mapping[str, Path], checkpoint: str | Path 
     return file_sha256(find_weights(name, bundled, checkpoint=checkpoint, folder=Path()))
 
 
-def ensure_weights(name: str, folder: Path, urls: Mapping[str, str] = OPENAI_URLS) -> Path:
+def ensure_weights(name: str, folder: str | Path, urls: Mapping[str, str] = OPENAI_URLS) -> Path:
     """The file with OpenAI's weights of model ``name`` in ``folder``, absolute; downloaded if it isn't there.
 
     Args:
         name: A key of ``urls``.
-        folder: Made if it doesn't exist.
+        folder: Made if it doesn't exist; or the URL of one that has the file, which is then fetched from there.
         urls: Model name to URL; a URL ends in ``<SHA-256 of the file>/<file name>``.
 
     Raises:
         ModelError: The download failed, or the file isn't the one that was published.
     """
     url = urls[name]
-    expected, path = url.split("/")[-2], _path_of(url, folder)
+    expected, location = url.split("/")[-2], _location(url, folder)
+    path = local_weights(location)
     if not path.exists():
         _download(name, url, path)
     elif (actual := file_sha256(path)) != expected:
         raise ModelError(
-            f"{path} is not OpenAI's {name}: its SHA-256 is {actual}, that of {name} is {expected}. Delete the file "
+            f"{location} is not OpenAI's {name}: its SHA-256 is {actual}, that of {name} is {expected}. Delete {path} "
             "to have it downloaded again; if it is a model of your own, load it as 'custom' with its path."
         )
     return path
 
 
-def _path_of(url: str, folder: Path) -> Path:
-    return Path(folder).absolute() / url.split("/")[-1]
+def _location(url: str, folder: str | Path) -> str:
+    return f"{str(folder).rstrip('/')}/{url.split('/')[-1]}"
 
 
 def _download(name: str, url: str, path: Path) -> None:

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import clip
+import fsspec
 import pytest
 
 from clip_assets.core.errors import ModelError
@@ -137,6 +138,19 @@ def test_file_that_is_there_with_other_content_is_reported_not_replaced(tmp_path
     with pytest.raises(ModelError, match=f"(?s)tiny.pt is not OpenAI's tiny.*{SHA256}.*Delete"):
         ensure_weights("tiny", tmp_path, publisher.urls)
     assert (tmp_path / "tiny.pt").read_bytes() == b"a model of my own"
+    assert publisher.requests == []
+
+
+def test_a_folder_at_a_url_is_asked_instead_of_the_publisher_once_and_its_file_checked(publisher):
+    bucket = fsspec.filesystem("memory")
+    bucket.pipe_file("/published/tiny.pt", CONTENT)
+    bucket.pipe_file("/forged/tiny.pt", b"other")
+    path = ensure_weights("tiny", "memory://published", publisher.urls)
+    bucket.rm_file("/published/tiny.pt")
+    assert ensure_weights("tiny", "memory://published/", publisher.urls) == path
+    assert path.read_bytes() == CONTENT
+    with pytest.raises(ModelError, match=r"memory://forged/tiny.pt is not OpenAI's tiny.*Delete /.*tiny.pt to have it"):
+        ensure_weights("tiny", "memory://forged", publisher.urls)
     assert publisher.requests == []
 
 
