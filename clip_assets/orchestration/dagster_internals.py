@@ -39,6 +39,7 @@ __all__ = [
     "add_partition_metadata",
     "close_connections",
     "execution_arguments",
+    "execution_command",
     "free_pools",
     "keep_connections",
     "limit_pool",
@@ -228,11 +229,19 @@ def execution_arguments(run: dg.DagsterRun) -> dict[str, Any]:
 
     Whoever executes it has an instance of its own: the settings of the sender's may hold passwords.
     """
+    return cast("dict[str, Any]", pack_value(_execution(run, set_exit_code_on_failure=True)))
+
+
+def execution_command(run: dg.DagsterRun, *, set_exit_code_on_failure: bool | None) -> Sequence[str]:
+    """The same as a command, which fails with the run if it is to."""
+    return _execution(run, set_exit_code_on_failure=set_exit_code_on_failure).get_command_args()
+
+
+def _execution(run: dg.DagsterRun, *, set_exit_code_on_failure: bool | None) -> ExecuteRunArgs:
     origin = run.job_code_origin
     if origin is None:
         raise dg.DagsterInvariantViolationError(f"Run {run.run_id} doesn't say where its code is.")
-    packed = pack_value(ExecuteRunArgs(origin, run.run_id, instance_ref=None, set_exit_code_on_failure=True))
-    return cast("dict[str, Any]", packed)
+    return ExecuteRunArgs(origin, run.run_id, instance_ref=None, set_exit_code_on_failure=set_exit_code_on_failure)
 
 
 def run_of_arguments(packed: Mapping[str, Any]) -> str:

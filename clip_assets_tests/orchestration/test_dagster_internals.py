@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from clip_assets.orchestration import dagster_internals, dagster_storage
 from clip_assets.orchestration.dagster_internals import (
     close_connections,
     execution_arguments,
+    execution_command,
     keep_connections,
     limit_pool,
     run_of_arguments,
@@ -244,3 +246,7 @@ def test_what_is_sent_to_who_executes_a_run_names_it_and_holds_nothing_of_the_in
     packed = execution_arguments(run)
     assert run_of_arguments(packed) == run.run_id
     assert packed["instance_ref"] is None
+    *command, arguments = execution_command(run, set_exit_code_on_failure=None)
+    assert command == ["python", "-m", "dagster", "api", "execute_run"]
+    assert run_of_arguments(json.loads(arguments)) == run.run_id
+    assert json.loads(arguments)["instance_ref"] is None

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from clip_assets.cli import main
+from clip_assets.core.errors import SettingsError
 from clip_assets.orchestration.run_launcher import WatchedRunLauncher
 from clip_assets.orchestration.run_liveness import signs_folder
 from clip_assets.project import INSTANCE_SETTINGS
@@ -44,3 +45,14 @@ def test_a_worker_without_celery_says_how_to_install_it(
     monkeypatch.delitem(sys.modules, "clip_assets.orchestration.celery_launcher", raising=False)
     assert main(["worker"]) == 2
     assert "pip install 'clip_assets[celery]'" in capsys.readouterr().err
+
+
+def test_a_launcher_for_kubernetes_without_its_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    launcher = {"module": "clip_assets.orchestration.k8s_launcher", "class": "WatchedK8sRunLauncher", "config": {}}
+    monkeypatch.setitem(sys.modules, "dagster_k8s", None)
+    monkeypatch.delitem(sys.modules, launcher["module"], raising=False)
+    with (
+        dg.instance_for_test(overrides={"run_launcher": launcher}) as instance,
+        pytest.raises(SettingsError, match=r"pip install 'clip_assets\[k8s\]'"),
+    ):
+        _ = instance.run_launcher

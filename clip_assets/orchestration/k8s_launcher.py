@@ -1,0 +1,85 @@
+"""Runs as Jobs of Kubernetes: what a pod is told, and by what its run is known to be gone.
+
+An instance names its launcher in its ``dagster.yaml``, which Helm makes of the values in `deploy/kubernetes`. Needs the
+extra ``k8s``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from clip_assets.core.errors import SettingsError
+from clip_assets.orchestration.dagster_internals import (
+    CheckRunHealthResult,
+    LaunchRunContext,
+    WorkerStatus,
+    execution_command,
+)
+from clip_assets.orchestration.run_launcher import health
+
+try:
+    from dagster_k8s.job import get_job_name_from_run_id
+    from dagster_k8s.launcher import K8sRunLauncher
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+except ModuleNotFoundError as error:  # of which Dagster, who imports this, would only say that it can't be imported
+    raise SettingsError(f"{error.name} isn't installed. Install it with: pip install 'clip_assets[k8s]'") from error
+
+_ANSWER_SECONDS = 2.0
+"""To wait for Kubernetes' answer; tried four times. The monitor asks about one run after the other."""
+
+_NOT_THERE = 404
+
+_INSTANCE = "dagster.yaml"
+"""What the ConfigMap of an instance has, and a pod's ``DAGSTER_HOME``."""
+
+_VOLUME = "dagster-instance"
+
+
+class WatchedK8sRunLauncher(K8sRunLauncher):
+    """Dagster's launcher for Kubernetes, which tells a run that is gone from one it can't ask about, and no secrets."""
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Make a Job whose arguments name the run and where its code is; the pod has its own ``dagster.yaml``."""
+        run = context.dagster_run
+        command = execution_command(run, set_exit_code_on_failure=self.fail_pod_on_run_failure)
+        self._launch_k8s_job_with_args(get_job_name_from_run_id(run.run_id), command, run)
+
+    @property
+    def volumes(self) -> Sequence[Mapping[str, Any]]:
+        """What the configuration says, and the instance's ConfigMap: Dagster's pods are told all in their arguments."""
+        return [*super().volumes, {"name": _VOLUME, "config_map": {"name": self.instance_config_map}}]
+
+    @property
+    def volume_mounts(self) -> Sequence[Mapping[str, Any]]:
+        """Where the configuration says, and the file of the instance where a pod looks for it."""
+        file = {"name": _VOLUME, "mount_path": f"{self.dagster_home}/{_INSTANCE}", "sub_path": _INSTANCE}
+        return [*super().volume_mounts, file]
+
+    @property
+    def supports_resume_run(self) -> bool:
+        """Whether a run goes on in another pod: what it left is asked for in a new run."""
+        return False
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Whether the run's process lives.
+
+        A Job that is gone or has no pod left tells that it doesn't. Else its pulse decides: of a node that is gone
+        Kubernetes says nothing for minutes, and where it can't be asked, its silence is nobody's end.
+        """
+        name = get_job_name_from_run_id(run.run_id)
+        namespace = self.get_container_context_for_run(run).namespace
+        try:
+            job = self._api_client.batch_api.read_namespaced_job_status(
+                name, namespace, _request_timeout=_ANSWER_SECONDS
+            )
+        except ApiException as error:
+            if error.status == _NOT_THERE:
+                return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"The Job {name} is gone.")
+            return health(self._instance, run)
+        except HTTPError:
+            return health(self._instance, run)
+        if not job.status.active and (job.status.failed or job.status.succeeded):
+            return CheckRunHealthResult(WorkerStatus.FAILED, f"The pod of Job {name} has ended, and its run hasn't.")
+        return health(self._instance, run)
