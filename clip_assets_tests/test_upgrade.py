@@ -16,9 +16,10 @@ from clip_assets.core.digests import digest
 from clip_assets.core.store import Store
 from clip_assets.core.store.manifest import Manifest
 from clip_assets.results.assets import PER_VIDEO
-from clip_assets.results.states import AssetState, video_states
+from clip_assets.results.states import video_states
 from clip_assets.results.summaries import FeatureSummary, FrameSummary, MatchSummary, Summary
 from clip_assets.results.versions import code_versions
+from clip_assets.results.video_status import AssetState
 from clip_assets_tests.golden import FORMATS, OUTPUT, VIDEOS, golden_settings
 from clip_assets_tests.making.platform import Platform
 

@@ -19,7 +19,7 @@ from clip_assets.project import load_libraries
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from clip_assets.results.states import VideoStatus
+    from clip_assets.results.video_status import VideoStatus
     from clip_assets.settings import LibrarySettings
 
 PORT = 3001

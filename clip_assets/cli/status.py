@@ -15,7 +15,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from clip_assets.core.library.named import Named, registered_keys
-from clip_assets.results.states import State, VideoStatus
+from clip_assets.results.video_status import State, VideoStatus
 from clip_assets.settings import LibrarySettings
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Tell the states of the project's videos."""
+    from clip_assets.core.cores import available_cores
     from clip_assets.orchestration.at_work import at_work
     from clip_assets.orchestration.instance import failures, open_instance, registered
     from clip_assets.orchestration.library_names import LibraryNames
@@ -111,7 +112,7 @@ def run(arguments: Namespace) -> int:
             return 0
         order = registered(instance, names)
         keys = registered_keys(settings.source, arguments.under, order) if arguments.under else order
-        videos = video_states(settings, keys, failures(instance, names) if keys else {})
+        videos = video_states(settings, keys, failures(instance, names) if keys else {}, processes=available_cores())
         console = Console()
         if arguments.json:
             for video in videos:

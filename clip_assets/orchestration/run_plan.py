@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from clip_assets.core.cores import available_cores
 from clip_assets.core.errors import LibraryError
 from clip_assets.core.file_systems import is_url
 from clip_assets.core.library.named import Named, registered_keys
@@ -14,7 +15,8 @@ from clip_assets.core.library.signatures import written_at_ns
 from clip_assets.core.library.source import VideoSource
 from clip_assets.orchestration.instance import all_keys, failures, keys_at, registered
 from clip_assets.orchestration.library_names import LibraryNames
-from clip_assets.results.states import State, VideoStatus, video_states
+from clip_assets.results.states import video_states
+from clip_assets.results.video_status import State, VideoStatus
 from clip_assets.settings import LibrarySettings
 
 
@@ -82,7 +84,7 @@ def make_plan(instance: dg.DagsterInstance, settings: LibrarySettings, asked: As
     order = registered(instance, names)
     keys, alone = _asked_keys(settings.source, asked, order)
     tasks, gone, as_before, done, known = [], [], [], [], set(order)
-    for status in video_states(settings, keys, failures(instance, names)):
+    for status in video_states(settings, keys, failures(instance, names), processes=available_cores()):
         is_chosen = status.state in asked.states if asked.states else status.is_wanted or status.key in alone
         if status.state == "gone":
             gone.append(status.key)

@@ -12,7 +12,7 @@ from clip_assets.browse.refreshed import Refreshed
 from clip_assets.cli.browse import as_shown
 from clip_assets.core.errors import StoreError
 from clip_assets.core.store import Store
-from clip_assets.results.states import AssetState, VideoStatus
+from clip_assets.results.video_status import AssetState, VideoStatus
 from clip_assets_tests.making.server import wait_until
 
 DONE, MISSING = AssetState("done"), AssetState("missing")

@@ -15,7 +15,7 @@ from rich.console import Console
 from clip_assets.cli import main
 from clip_assets.cli.status import NAMED, Asked, as_json, report, show
 from clip_assets.results.staleness import in_words
-from clip_assets.results.states import AssetState, State, VideoStatus
+from clip_assets.results.video_status import AssetState, State, VideoStatus
 from clip_assets.settings import Settings
 from clip_assets_tests.making.platform import ASSETS
 

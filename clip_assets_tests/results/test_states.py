@@ -19,7 +19,8 @@ from clip_assets.core.library.folder import Folder
 from clip_assets.core.store.manifest import MANIFEST_NAME, Manifest
 from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.orchestration.instance import failures
-from clip_assets.results.states import AssetState, VideoStatus, video_states
+from clip_assets.results.states import video_states
+from clip_assets.results.video_status import AssetState, VideoStatus
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.checkpoints import random_vit
 from clip_assets_tests.making.platform import ASSETS, Platform, make_platform
@@ -249,6 +250,19 @@ def test_nothing_is_compared_again_that_is_as_it_was(platform: Platform) -> None
         assert videos(platform)["c.mp4"].reason == "sampled every frame, now at 1 a second"
     platform.store.delete("shots", "a.mp4")
     assert states(platform)["a.mp4"][2] == "missing"
+
+
+def test_several_processes_find_what_one_does(platform: Platform) -> None:
+    platform.materialize("a.mp4")
+    (platform.videos / "c.mp4").unlink()
+    expected = list(videos(platform).values())
+    with (
+        patch("clip_assets.results.comparing._IN_THIS_PROCESS", 0),
+        patch("clip_assets.results.states._TOGETHER", 1),
+    ):
+        found = video_states(platform.settings, platform.registered(), {}, processes=2)
+        with patch("clip_assets.results.comparing._Comparing.compare", side_effect=AssertionError("compared here")):
+            assert list(found) == expected
 
 
 def test_what_cannot_be_known_is_not_remembered(platform: Platform) -> None:
