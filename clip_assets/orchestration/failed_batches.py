@@ -25,6 +25,9 @@ from clip_assets.orchestration.partitions import KEYS_TAG, KeysOfRuns, partition
 AGAIN_TAG = "clip_assets/again_after"
 """Of a run that was asked for because another failed: that run's id."""
 
+_POD_TAG = "dagster-k8s/config"
+"""Of a run whose pod on Kubernetes is to be another than the usual one: what it left needs that too."""
+
 LOOK_BACK_SECONDS = 24 * 60 * 60.0
 """How long ago a run may have failed to be taken up, as after the daemon was away or the sensor is new."""
 
@@ -171,14 +174,15 @@ class FailuresLook:
         return self.names.assets_of(run)
 
     def _again(self, run: dg.DagsterRun, batch: Sequence[str], assets: Sequence[str]) -> dg.RunRequest:
-        """The failed run's job and config, for some of its videos and assets; once, whatever dies meanwhile."""
+        """The failed run's job, config and pod, for some of its videos and assets; once, whatever dies meanwhile."""
         configured: Any = run.run_config.get("ops", {})
         wanted = set(map(self.names.op, assets))
         jobs = set(map(self.names, JOB_ASSETS))
+        pod = {name: value for name, value in run.tags.items() if name == _POD_TAG}
         return dg.RunRequest(
             run_key=f"{run.run_id}:{batch[0]}",
             job_name=run.job_name if run.job_name in jobs else self.names("extract_clip_features"),
             run_config={**run.run_config, "ops": {op: config for op, config in configured.items() if op in wanted}},
             asset_selection=self.names.keys(assets),
-            tags={**partition_tags(batch), AGAIN_TAG: run.run_id},
+            tags={**pod, **partition_tags(batch), AGAIN_TAG: run.run_id},
         )

@@ -62,15 +62,32 @@ def instance(tmp_path: Path, kubernetes: Cluster) -> Iterator[dg.DagsterInstance
         yield made
 
 
-def launch(instance: dg.DagsterInstance, **tags: str) -> tuple[dg.DagsterRun, str]:
-    """Launch a run of the deployed code location; and the name of its Job."""
+def origin(job: str) -> JobPythonOrigin:
+    """Where the code of a job is, as the deployed code location says."""
     secrets = {"env_secrets": [secret["name"] for secret in LOCATION["envSecrets"]]}
     code = ModuleCodePointer("clip_assets.definitions", "defs", None)
-    location = RepositoryPythonOrigin("python", code, IMAGE, ["dagster"], {"k8s": secrets})
-    job = build_definitions(Settings.from_environment()).resolve_implicit_global_asset_job_def()
-    run = instance.create_run_for_job(job, tags=tags, job_code_origin=JobPythonOrigin(job.name, location))
+    return JobPythonOrigin(job, RepositoryPythonOrigin("python", code, IMAGE, ["dagster"], {"k8s": secrets}))
+
+
+def launched(instance: dg.DagsterInstance, **tags: str) -> tuple[dg.DagsterRun, str]:
+    """A run that nobody executes; and the name of its Job."""
+    run = instance.add_run(dg.DagsterRun("job", tags=tags, job_code_origin=origin("job")))
+    return run, launch(instance, run)
+
+
+def launch(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     instance.launch_run(run.run_id, workspace=None)  # type: ignore[arg-type]  # it is for launchers that ask it
-    return run, f"dagster-run-{run.run_id}"
+    return f"dagster-run-{run.run_id}"
+
+
+@pytest.fixture
+def begun(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> tuple[dg.DagsterRun, str]:
+    """A run that has begun, whose pulse is looked at every 5 seconds; and the name of its Job."""
+    clock = iter(range(0, 1000, 5))
+    monkeypatch.setitem(run_liveness._watches, instance, Watch(lambda: next(clock)))
+    run, job = launched(instance)
+    begin(instance, run)
+    return run, job
 
 
 def begin(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
@@ -97,7 +114,7 @@ def container(kubernetes: Cluster, job: str) -> dict[str, Any]:
 def test_a_run_is_a_job_with_the_locations_image_one_gpu_and_the_cache(
     instance: dg.DagsterInstance, kubernetes: Cluster
 ) -> None:
-    _, job = launch(instance)
+    _, job = launched(instance)
     made = container(kubernetes, job)
     assert made["image"] == IMAGE
     assert made["resources"]["limits"] == {"nvidia.com/gpu": "1"}
@@ -113,12 +130,12 @@ def test_a_run_is_a_job_with_the_locations_image_one_gpu_and_the_cache(
 
 def test_the_documented_tag_gives_one_run_two_gpus(instance: dg.DagsterInstance, kubernetes: Cluster) -> None:
     (tag,) = re.findall(r"```json\n(.*?)```", (DEPLOYED / "README.md").read_text(), re.DOTALL)
-    _, job = launch(instance, **{"dagster-k8s/config": json.dumps(json.loads(tag))})
+    _, job = launched(instance, **{"dagster-k8s/config": json.dumps(json.loads(tag))})
     made = container(kubernetes, job)
     assert made["resources"]["limits"] == {"nvidia.com/gpu": "2"}
     assert {"name": "CLIP_ASSETS_DEVICE_IDS", "value": "[0, 1]"} in made["env"]
     assert made["image"] == IMAGE
-    _, other = launch(instance)
+    _, other = launched(instance)
     assert container(kubernetes, other)["resources"]["limits"] == {"nvidia.com/gpu": "1"}
 
 
@@ -126,7 +143,7 @@ def test_a_job_names_secrets_and_holds_none_of_what_the_instance_knows(
     instance: dg.DagsterInstance, kubernetes: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_PG_PASSWORD", SECRET)
-    _, job = launch(instance)
+    _, job = launched(instance)
     made = container(kubernetes, job)
     password = {"name": VALUES["global"]["postgresqlSecretName"], "key": "postgresql-password"}
     assert {"name": "DAGSTER_PG_PASSWORD", "valueFrom": {"secretKeyRef": password}} in made["env"]
@@ -151,7 +168,15 @@ def test_the_arguments_suffice_a_pod_that_has_a_dagster_yaml_of_its_own(
     key = demo_clips()[0].name
     library = Settings.from_environment()
     register(instance, LibraryNames.of(library), library.source, [key])
-    run, job = launch(instance, **{"dagster/partition": key})
+    frames = dg.AssetKey("frame_indices")
+    definition = build_definitions(library).resolve_implicit_global_asset_job_def()
+    run = instance.create_run_for_job(
+        definition,
+        tags={"dagster/partition": key},
+        asset_selection=frozenset([frames]),
+        job_code_origin=origin(definition.name),
+    )
+    job = launch(instance, run)
 
     made = container(kubernetes, job)
     told = {one["name"]: one["value"] for one in made["env"] if "value" in one}
@@ -173,27 +198,29 @@ def test_the_arguments_suffice_a_pod_that_has_a_dagster_yaml_of_its_own(
     )
     assert done.returncode == 0, done.stderr
     assert status_of(instance, run) == "SUCCESS"
-    assert instance.get_materialized_partitions(dg.AssetKey("clip_features")) == {key}
+    assert instance.get_materialized_partitions(frames) == {key}
 
 
-def test_terminating_a_run_deletes_its_job(instance: dg.DagsterInstance, kubernetes: Cluster) -> None:
-    run, job = launch(instance)
-    begin(instance, run)
+def test_terminating_a_run_deletes_its_job(
+    instance: dg.DagsterInstance, kubernetes: Cluster, begun: tuple[dg.DagsterRun, str]
+) -> None:
+    run, job = begun
     assert job in kubernetes.jobs
     assert instance.run_launcher.terminate(run.run_id)
     assert kubernetes.jobs == {}
     assert status_of(instance, run) == "CANCELING"
 
 
-def test_a_run_fails_when_its_pod_is_lost_or_its_job_is_gone(instance: dg.DagsterInstance, kubernetes: Cluster) -> None:
-    lost, job = launch(instance)
-    begin(instance, lost)
+def test_a_run_fails_when_its_pod_is_lost_or_its_job_is_gone(
+    instance: dg.DagsterInstance, kubernetes: Cluster, begun: tuple[dg.DagsterRun, str]
+) -> None:
+    lost, job = begun
     monitor(instance)
     assert status_of(instance, lost) == "STARTED"
     kubernetes.lose_pod(job)
     monitor(instance)
     assert status_of(instance, lost) == "FAILURE"
-    gone, job = launch(instance)
+    gone, job = launched(instance)
     begin(instance, gone)
     del kubernetes.jobs[job]
     monitor(instance)
@@ -201,12 +228,9 @@ def test_a_run_fails_when_its_pod_is_lost_or_its_job_is_gone(instance: dg.Dagste
 
 
 def test_a_run_fails_when_its_node_is_silent_and_kubernetes_does_not_say_so(
-    instance: dg.DagsterInstance, kubernetes: Cluster, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance, kubernetes: Cluster, begun: tuple[dg.DagsterRun, str]
 ) -> None:
-    clock = iter(range(0, 1000, 5))
-    monkeypatch.setitem(run_liveness._watches, instance, Watch(lambda: next(clock)))
-    run, job = launch(instance)
-    begin(instance, run)
+    run, job = begun
     Pulse(instance, run.run_id).beat()
     monitor(instance, times=6)
     assert status_of(instance, run) == "STARTED"
@@ -216,18 +240,15 @@ def test_a_run_fails_when_its_node_is_silent_and_kubernetes_does_not_say_so(
 
 
 def test_a_run_that_lives_goes_on_where_kubernetes_can_not_be_asked(
-    instance: dg.DagsterInstance, kubernetes: Cluster, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance, kubernetes: Cluster, begun: tuple[dg.DagsterRun, str]
 ) -> None:
-    clock = iter(range(0, 1000, 5))
-    monkeypatch.setitem(run_liveness._watches, instance, Watch(lambda: next(clock)))
-    run, _ = launch(instance)
-    begin(instance, run)
-    kubernetes.answers = False
+    run, _ = begun
     pulse = Pulse(instance, run.run_id)
-    for _ in range(10):
+    for kubernetes.fault in (503, "none") * 4:
         pulse.beat()
         monitor(instance)
     assert status_of(instance, run) == "STARTED"
-    kubernetes.answers = True
-    monitor(instance)
+    monitor(instance, times=5)
     assert status_of(instance, run) == "STARTED"
+    monitor(instance)
+    assert status_of(instance, run) == "FAILURE", "30 seconds after its last beat"

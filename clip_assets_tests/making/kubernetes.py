@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
@@ -28,13 +28,13 @@ class Cluster:
         kubeconfig: The file by which it is found.
         jobs: By name.
         pods: By name; a Job has one.
-        answers: Whether it does; else it says that it is out of order.
+        fault: What it says to all that it is asked, a status of HTTP; "none" where it closes the connection instead.
     """
 
     kubeconfig: Path
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     pods: dict[str, dict[str, Any]] = field(default_factory=dict)
-    answers: bool = True
+    fault: int | Literal["none", ""] = ""
 
     def create(self, job: dict[str, Any], namespace: str) -> dict[str, Any]:
         """As the API does, and the controller of Jobs soon after."""
@@ -113,7 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         assert found, self.path
         kind = self.cluster.jobs if "/jobs" in self.path else self.cluster.pods
         if self._there(kind, found):
-            self._say(200, {"status": "Success"} if (kind.pop(found["name"])) else {})
+            del kind[found["name"]]
+            self._say(200, {"kind": "Status", "status": "Success"})
 
     def log_message(self, *arguments: object) -> None:
         """Nowhere."""
@@ -139,9 +140,12 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _is_away(self) -> bool:
-        if not self.cluster.answers:
-            self._say(503, {"kind": "Status", "code": 503, "reason": "ServiceUnavailable"})
-        return not self.cluster.answers
+        fault = self.cluster.fault
+        if fault == "none":
+            self.close_connection = True
+        elif fault:
+            self._say(fault, {"kind": "Status", "code": fault})
+        return bool(fault)
 
     def _say(self, status: int, body: dict[str, Any]) -> None:
         text = json.dumps(body).encode()

@@ -204,6 +204,13 @@ def test_a_batch_that_died_without_a_word_is_asked_for_once_more_and_then_split(
     assert {request.job_name for request in result.run_requests} == {"match_texts"}
 
 
+def test_what_a_run_with_a_pod_of_its_own_left_is_asked_for_on_such_a_pod(platform: Platform, batch: list[str]) -> None:
+    pod = {"dagster-k8s/config": '{"container_config": {"resources": {"limits": {"nvidia.com/gpu": 2}}}}'}
+    die(platform, "match_texts", {**partition_tags(batch), **pod, "docker/image": "of before"})
+    (request,) = split(platform).run_requests
+    assert request.tags == {**partition_tags(batch), **pod, AGAIN_TAG: request.tags[AGAIN_TAG]}
+
+
 def test_a_video_whose_own_run_died_twice_is_not_asked_for_for_ever(platform: Platform, batch: list[str]) -> None:
     die(platform, "match_texts", {"dagster/partition": "a.mp4", AGAIN_TAG: "the run before"})
     assert asked(split(platform)) == []
