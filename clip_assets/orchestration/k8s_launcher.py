@@ -63,23 +63,23 @@ class WatchedK8sRunLauncher(K8sRunLauncher):
         return False
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Whether the run's process lives.
+        """Whether the run's process lives, by Kubernetes, or else by its pulse.
 
-        A Job that is gone or has no pod left tells that it doesn't. Else its pulse decides: of a node that is gone
-        Kubernetes says nothing for minutes, and where it can't be asked, its silence is nobody's end.
+        Of a node that is gone Kubernetes says nothing for minutes, and where it can't be asked, that ends no run.
         """
-        name = get_job_name_from_run_id(run.run_id)
-        namespace = self.get_container_context_for_run(run).namespace
-        try:
-            job = self._api_client.batch_api.read_namespaced_job_status(
-                name, namespace, _request_timeout=_ANSWER_SECONDS
-            )
-        except ApiException as error:
-            if error.status == _NOT_THERE:
-                return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"The Job {name} is gone.")
-            return health(self._instance, run)
-        except HTTPError:
-            return health(self._instance, run)
-        if not job.status.active and (job.status.failed or job.status.succeeded):
-            return CheckRunHealthResult(WorkerStatus.FAILED, f"The pod of Job {name} has ended, and its run hasn't.")
+        if why := self._why_lost(run):
+            return CheckRunHealthResult(WorkerStatus.FAILED, why)
         return health(self._instance, run)
+
+    def _why_lost(self, run: dg.DagsterRun) -> str:
+        """What Kubernetes says of a run that is at work and has no pod; empty where it has one, or nobody answers."""
+        job, namespace = get_job_name_from_run_id(run.run_id), self.get_container_context_for_run(run).namespace
+        api = self._api_client.batch_api
+        try:
+            status = api.read_namespaced_job_status(job, namespace, _request_timeout=_ANSWER_SECONDS).status
+        except ApiException as error:
+            return f"The Job {job} is gone." if error.status == _NOT_THERE else ""
+        except HTTPError:
+            return ""
+        has_ended = not status.active and (status.failed or status.succeeded)
+        return f"The pod of the Job {job} has ended, and the run hasn't." if has_ended else ""
