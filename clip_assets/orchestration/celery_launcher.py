@@ -16,7 +16,7 @@ from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 from dagster_celery.tasks import create_execute_job_task
 
-from clip_assets.orchestration.dagster_internals import (
+from clip_assets.orchestration.dagster_launching import (
     CheckRunHealthResult,
     LaunchRunContext,
     execution_arguments,

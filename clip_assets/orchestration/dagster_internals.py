@@ -1,6 +1,7 @@
-"""Every use of Dagster's private API: what it gives that the public one doesn't, and what becomes of us without it.
+"""Uses of Dagster's private API: what it gives that the public one doesn't, and what becomes of us without it.
 
-The lowest and the highest version that setup.cfg allows are both tested (``dagster_bounds`` in .ci/run).
+That of launchers is in ``dagster_launching.py``, that of storage in ``dagster_storage.py``. The lowest and the highest
+version that setup.cfg allows are both tested (``dagster_bounds`` in .ci/run).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import dagster as dg
@@ -19,10 +20,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 from dagster._core.instance.ref import InstanceRef
-from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
-from dagster._grpc.types import ExecuteRunArgs
-from dagster._serdes import pack_value, unpack_value
 from dagster_shared.check import CheckError
 
 from clip_assets.core.errors import SettingsError
@@ -33,20 +31,14 @@ if TYPE_CHECKING:  # what is of databases takes half a second, and not every pro
 
 __all__ = [
     "AssetJob",
-    "CheckRunHealthResult",
-    "LaunchRunContext",
-    "WorkerStatus",
     "add_partition_metadata",
     "close_connections",
-    "execution_arguments",
-    "execution_command",
     "free_pools",
     "keep_connections",
     "limit_pool",
     "log_evaluations",
     "provenance_tags",
     "quiet_instance",
-    "run_of_arguments",
 ]
 
 # Dagster's names of the tags that say what a materialization was made from.
@@ -222,31 +214,6 @@ def free_pools(instance: dg.DagsterInstance, run_id: str) -> None:
     """Give back what a run that has ended holds of any pool, as Dagster's daemon does where one is at work."""
     if instance.event_log_storage.supports_global_concurrency_limits:
         instance.event_log_storage.free_concurrency_slots_for_run(run_id)
-
-
-def execution_arguments(run: dg.DagsterRun) -> dict[str, Any]:
-    """What Dagster's launchers send to a process that is to execute a run there, without what the instance is made of.
-
-    Whoever executes it has an instance of its own: the settings of the sender's may hold passwords.
-    """
-    return cast("dict[str, Any]", pack_value(_execution(run, set_exit_code_on_failure=True)))
-
-
-def execution_command(run: dg.DagsterRun, *, set_exit_code_on_failure: bool | None) -> Sequence[str]:
-    """The same as a command, which fails with the run if it is to."""
-    return _execution(run, set_exit_code_on_failure=set_exit_code_on_failure).get_command_args()
-
-
-def _execution(run: dg.DagsterRun, *, set_exit_code_on_failure: bool | None) -> ExecuteRunArgs:
-    origin = run.job_code_origin
-    if origin is None:
-        raise dg.DagsterInvariantViolationError(f"Run {run.run_id} doesn't say where its code is.")
-    return ExecuteRunArgs(origin, run.run_id, instance_ref=None, set_exit_code_on_failure=set_exit_code_on_failure)
-
-
-def run_of_arguments(packed: Mapping[str, Any]) -> str:
-    """The id of the run that `execution_arguments` are for."""
-    return unpack_value(dict(packed), as_type=ExecuteRunArgs).run_id
 
 
 def keep_connections(instance: dg.DagsterInstance) -> None:

@@ -1,6 +1,6 @@
 """Dagster's private API of an instance's storage: what is written by one transaction, and what is kept beside cursors.
 
-All else that is private is in ``dagster_internals.py``; the same versions are tested.
+All else that is private is in ``dagster_internals.py`` and ``dagster_launching.py``; the same versions are tested.
 """
 
 import time

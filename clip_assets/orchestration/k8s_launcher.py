@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from clip_assets.core.errors import SettingsError
-from clip_assets.orchestration.dagster_internals import (
+from clip_assets.orchestration.dagster_launching import (
     CheckRunHealthResult,
     LaunchRunContext,
     WorkerStatus,

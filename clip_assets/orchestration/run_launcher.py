@@ -6,7 +6,7 @@ An instance names its launcher in its ``dagster.yaml``; those that this package 
 
 import dagster as dg
 
-from clip_assets.orchestration.dagster_internals import CheckRunHealthResult, WorkerStatus
+from clip_assets.orchestration.dagster_launching import CheckRunHealthResult, WorkerStatus
 from clip_assets.orchestration.run_liveness import GONE, is_abandoned
 
 

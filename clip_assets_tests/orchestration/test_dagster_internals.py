@@ -22,14 +22,8 @@ from sqlalchemy.pool import Pool
 from clip_assets.core.errors import ResultMissingError, SettingsError
 from clip_assets.core.matching import match_texts
 from clip_assets.orchestration import dagster_internals, dagster_storage
-from clip_assets.orchestration.dagster_internals import (
-    close_connections,
-    execution_arguments,
-    execution_command,
-    keep_connections,
-    limit_pool,
-    run_of_arguments,
-)
+from clip_assets.orchestration.dagster_internals import close_connections, keep_connections, limit_pool
+from clip_assets.orchestration.dagster_launching import execution_arguments, execution_command, run_of_arguments
 from clip_assets.orchestration.instance import open_instance
 from clip_assets.orchestration.partitions import version_events
 from clip_assets_tests.making import corpus
