@@ -10,12 +10,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import dagster as dg
-from celery import signals
-from dagster_celery.config import TASK_EXECUTE_JOB_NAME
-from dagster_celery.launcher import CeleryRunLauncher
-from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
-from dagster_celery.tasks import create_execute_job_task
 
+from clip_assets.core.errors import SettingsError
 from clip_assets.orchestration.dagster_launching import (
     CheckRunHealthResult,
     LaunchRunContext,
@@ -24,6 +20,15 @@ from clip_assets.orchestration.dagster_launching import (
 )
 from clip_assets.orchestration.run_launcher import health
 from clip_assets.orchestration.run_liveness import Pulse
+
+try:
+    from celery import signals
+    from dagster_celery.config import TASK_EXECUTE_JOB_NAME
+    from dagster_celery.launcher import CeleryRunLauncher
+    from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+    from dagster_celery.tasks import create_execute_job_task
+except ModuleNotFoundError as error:  # of which Dagster, who imports this, would only say that it can't be imported
+    raise SettingsError(f"{error.name} isn't installed. Install it with: pip install 'clip_assets[celery]'") from error
 
 _ARGUMENTS = "execute_job_args_packed"
 

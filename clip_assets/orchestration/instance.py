@@ -74,12 +74,8 @@ def launcher_for_workers() -> "WatchedCeleryRunLauncher":
     Raises:
         SettingsError: It says otherwise, or Celery isn't installed.
     """
-    try:
-        from clip_assets.orchestration.celery_launcher import WatchedCeleryRunLauncher
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"{error.name} isn't installed. Install it with: pip install 'clip_assets[celery]'"
-        ) from error
+    from clip_assets.orchestration.celery_launcher import WatchedCeleryRunLauncher
+
     with open_instance() as instance:
         launcher = instance.run_launcher
     if not isinstance(launcher, WatchedCeleryRunLauncher):

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
+from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import dagster as dg
@@ -77,7 +78,6 @@ class Fleet:
         """A process on a machine of its own."""
         home = self.folder / name
         (home / ".dagster_home").mkdir(parents=True)
-        (home / "tmp").mkdir()
         shutil.copy(Path(__file__).parents[2] / "workspace.yaml", home)
         settings = DEPLOYED.read_text().replace("start_timeout_seconds: 300", f"start_timeout_seconds: {START_SECONDS}")
         if includes:
@@ -87,7 +87,7 @@ class Fleet:
         own = {
             "DAGSTER_HOME": str(home / ".dagster_home"),
             "XDG_CACHE_HOME": str(home / "cache"),
-            "TMPDIR": str(home / "tmp"),
+            "TMPDIR": self.running.enter_context(TemporaryDirectory(prefix=name)),  # short: it holds sockets
             "PYTHONPATH": f"{Path(__file__).parents[2]}{os.pathsep}{home}",
         }
         command = [sys.executable, "-m", *words]

@@ -20,8 +20,10 @@ import pytest
 
 from clip_assets.core.errors import SettingsError
 from clip_assets.demo import demo_clips
+from clip_assets.orchestration.dagster_internals import free_pools
 from clip_assets.orchestration.in_process import Execution, Listener
-from clip_assets.orchestration.instance import open_instance
+from clip_assets.orchestration.instance import limit_encoding, open_instance
+from clip_assets.orchestration.library_names import GPU_POOL
 from clip_assets.orchestration.run_plan import Asked, make_plan
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.platform import ASSETS, make_platform
@@ -121,6 +123,22 @@ def test_48_clips_take_few_connections_and_no_more_of_the_processor_than_with_sq
 
 def test_a_run_goes_on_where_the_server_closed_its_connections(tmp_path: Path, server: Postgres) -> None:
     compute(tmp_path / "closed", 20, server, closes=True)
+
+
+def test_a_pool_holds_for_two_hosts_and_is_free_after_a_run_that_was_killed(
+    tmp_path: Path, server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.new_database("pool")
+    (tmp_path / "dagster.yaml").write_text(storage(server, "pool"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_POSTGRES_PASSWORD", server.password)
+    with open_instance() as here, open_instance() as there:
+        limit_encoding(here)
+        limit_encoding(there)
+        assert here.event_log_storage.claim_concurrency_slot(GPU_POOL, "a", "clip_features").is_claimed
+        assert not there.event_log_storage.claim_concurrency_slot(GPU_POOL, "b", "clip_features").is_claimed
+        free_pools(there, "a")
+        assert there.event_log_storage.claim_concurrency_slot(GPU_POOL, "b", "clip_features").is_claimed
 
 
 def test_a_server_that_is_not_there_is_told_in_a_line(
