@@ -3,12 +3,19 @@
 All else that is private is in ``dagster_internals.py`` and ``dagster_launching.py``; the same versions are tested.
 """
 
+from __future__ import annotations
+
+import json
 import time
-from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import dagster as dg
 from dagster._core.events import AssetObservationData, StepMaterializationData
+from dagster._serdes import pack_value
+
+if TYPE_CHECKING:
+    from dagster._core.storage.event_log import SqlEventLogStorage
 
 K = TypeVar("K", int, str)
 
@@ -37,7 +44,7 @@ def report_together(
             instance.report_runless_asset_event(event)
         return
     entries = [_runless(event) for event in events]
-    rows = [storage._event_to_row(entry) for entry in entries]
+    rows = list(_rows(storage, entries))
     table = SqlEventLogStorageTable
     with storage.index_transaction() as index:
         stored = index.execute(
@@ -55,6 +62,29 @@ def report_together(
     storage.store_asset_event_tags(entries, numbers)  # early 1.13 takes a transaction of its own for these
     for position in newest:
         storage.store_asset_event(entries[position], numbers[position])
+
+
+def _rows(storage: SqlEventLogStorage, entries: Sequence[dg.EventLogEntry]) -> Iterator[dict[str, Any]]:
+    """What the storage makes of each of these entries. Around an event all is the same, and packed once for a kind."""
+    like: dict[str, tuple[dict[str, Any], Any]] = {}
+    for entry in entries:
+        told = entry.get_dagster_event()
+        if told.event_type_value not in like:
+            like[told.event_type_value] = storage._event_to_row(entry), pack_value(entry)
+        row, packed = like[told.event_type_value]
+        around = packed["dagster_event"]["event_specific_data"]
+        data = told.event_specific_data
+        if isinstance(data, StepMaterializationData):
+            around["materialization"] = pack_value(data.materialization)
+        elif isinstance(data, AssetObservationData):
+            around["asset_observation"] = pack_value(data.asset_observation)
+        packed["timestamp"] = entry.timestamp
+        yield {
+            **row,
+            "event": json.dumps(packed),
+            "timestamp": storage._event_insert_timestamp(entry),
+            "partition": told.partition,
+        }
 
 
 def _runless(event: dg.AssetMaterialization | dg.AssetObservation) -> dg.EventLogEntry:

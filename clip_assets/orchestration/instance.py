@@ -271,6 +271,8 @@ def keys_at(source: VideoSource, place: str | Path) -> list[str]:
     if isinstance(place, str) and is_url(place):
         return _keys_at_url(source, place.rstrip("/"))
     path = Path(place)
+    if str(path.absolute()) == source.where():
+        return all_keys(source)
     if path.is_dir():
         return [source.key_for(path / key) for key in all_keys(source_at(path.absolute()))]
     if reason := why_no_file(path):

@@ -104,7 +104,7 @@ class _Comparing:
 
     def compare(self, videos: Sequence[Signed]) -> list[VideoStatus]:
         compared = []
-        found = iter(self.store.many.manifests([(asset, key) for key, _ in videos for asset in PER_VIDEO]))
+        found = self.store.many.manifests([(asset, key) for key, _ in videos for asset in PER_VIDEO])
         for key, signature in videos:
             manifests = {asset: next(found) for asset in PER_VIDEO}
             if signature is None and _is_gone(self._source, key):

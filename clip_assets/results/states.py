@@ -50,6 +50,9 @@ def video_states(
     signatures = settings.source.signatures(keys)
     with closing(Comparers(settings, processes)) as comparers:
         for video in chain.from_iterable(_compared(comparers, [(key, signatures[key]) for key in keys])):
+            if video.state in ("done", "gone"):
+                yield video
+                continue
             states = {
                 asset: _after_failure(state, failures, asset, video.key, attempts, signatures[video.key])
                 for asset, state in video.assets.items()

@@ -61,6 +61,7 @@ def s3_server() -> Iterator[S3]:
     try:
         yield s3
     finally:
+        fsspec.get_filesystem_class("s3").clear_instance_cache()  # the next server has another address
         server.shutdown()
         thread.join(10)
 

@@ -37,8 +37,8 @@ class Many:
             found = self.files.identities(directories, escaped, MANIFEST_NAME)
         return map(list, zip(*found, strict=True))
 
-    def manifests(self, asked: Sequence[tuple[str, str]]) -> list[Manifest | None]:
-        """What `Store.manifest` gives for each of these assets and keys, read at once.
+    def manifests(self, asked: Sequence[tuple[str, str]]) -> Iterator[Manifest | None]:
+        """What `Store.manifest` gives for each of these assets and keys: read at once, and made one after the other.
 
         Raises:
             StoreError: The store can't be read.
@@ -46,7 +46,7 @@ class Many:
         paths = [f"{self.base}/{checked_asset(asset)}/{escape_key(key)}/{MANIFEST_NAME}" for asset, key in asked]
         with reported("read", self.base):
             texts = self.files.read_all(paths)
-        return [_own(text, asset, key) for text, (asset, key) in zip(texts, asked, strict=True)]
+        return (_own(text, asset, key) for text, (asset, key) in zip(texts, asked, strict=True))
 
 
 def _own(data: bytes | None, asset: str, key: str) -> Manifest | None:

@@ -458,7 +458,7 @@ def test_a_server_that_cannot_be_asked_is_told_as_a_disk_is(monkeypatch):
         lambda: store.manifest(ASSET, KEY),
         lambda: store.identities(ASSET),
         lambda: store.identity(ASSET, KEY),
-        lambda: store.many.manifests([(ASSET, KEY)]),
+        lambda: list(store.many.manifests([(ASSET, KEY)])),
         lambda: store.delete(ASSET, KEY),
         lambda: write(store, clip_features()),
     ):
@@ -537,8 +537,8 @@ def test_identities_and_manifests_of_many_are_those_of_each(root):
     assert list(store.many.identities(assets, keys)) == each
     assert [bool(found) for found, _ in each] == [True, True, False, False]
     asked = [(asset, key) for key in keys for asset in assets]
-    assert store.many.manifests(asked) == [store.manifest(*of) for of in asked]
-    assert list(store.many.identities(assets, [])) == store.many.manifests([]) == []
+    assert list(store.many.manifests(asked)) == [store.manifest(*of) for of in asked]
+    assert list(store.many.identities(assets, [])) == list(store.many.manifests([])) == []
 
 
 def test_a_directory_that_an_identity_is_of_leads_to_its_manifest(root):
