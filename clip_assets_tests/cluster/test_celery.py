@@ -176,8 +176,8 @@ def test_what_killed_workers_left_before_and_after_they_began_is_done_by_another
     assert lives.poll() is None
     store = Store(fleet.environment["CLIP_ASSETS_OUTPUT"])
     assert all(store.manifest(asset, f"{number:02}.mp4") for asset in ASSETS for number in range(CLIPS))
-    loaded = re.findall(r"pid: (\d+)", "\n".join(map(fleet.events, ids(fleet.runs(status.SUCCESS)))))
-    assert len(set(loaded)) == 1, "the worker's process stays, and the model in it"
+    assert len(fleet.runs(status.SUCCESS)) > 1
+    assert (fleet.folder / "c" / "log").read_text().count("Loaded demo") == 1, "the model stays from run to run"
     messages = b"".join(path.read_bytes() for path in fleet.folder.parent.rglob("*.aof"))
     bodies = [base64.b64decode(body) for body in re.findall(rb'"body": "([^"]*)"', messages)]
     assert any(begun.dagster_run.run_id.encode() in body for body in bodies)
