@@ -20,6 +20,7 @@ MAX_PART_BYTES = 255
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
+_NO_NAMES = frozenset({"", ".", ".."})
 
 
 def validate_key(key: str) -> None:
@@ -61,8 +62,10 @@ def _refusal(key: str) -> str:
     if key.startswith("/"):
         return "it is absolute"
     parts = key.split("/")
-    if {"", ".", ".."} & set(parts):
+    if not _NO_NAMES.isdisjoint(parts):
         return "it is empty, or one of its parts is, or is '.' or '..'"
+    if 4 * len(key) <= MAX_PART_BYTES:  # a character takes four bytes at most
+        return ""
     lengths = [len(part.encode()) for part in parts]
     if max(lengths) > MAX_PART_BYTES:
         return f"one of its parts has {max(lengths)} bytes in UTF-8, and at most {MAX_PART_BYTES} are allowed"
