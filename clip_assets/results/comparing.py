@@ -109,6 +109,8 @@ class _Comparing:
             manifests = {asset: next(found) for asset in PER_VIDEO}
             if signature is None and _is_gone(self._source, key):
                 states = {asset: AssetState("gone", "", _created(manifest)) for asset, manifest in manifests.items()}
+            elif not any(manifests.values()):
+                states = dict.fromkeys(PER_VIDEO, AssetState("missing"))
             else:
                 wanted = self._wanted(key, signature, manifests)
                 states = {asset: _state(manifest, wanted[asset]) for asset, manifest in manifests.items()}
@@ -165,9 +167,7 @@ def _is_gone(source: VideoSource, key: str) -> bool:
 
 
 def _content(source: VideoSource, key: str, signature: Signature | None, stored: Sequence[Manifest]) -> str | Unknown:
-    """The fingerprint of the video, if anything is stored to compare: as it was noted of this file, else read."""
-    if not stored:
-        return Unknown("nothing is stored")
+    """The fingerprint of the video: as it was noted of this file, else read."""
     if signature is not None:
         seen = stat_of(signature)
         noted = {str(manifest.parameters.get("source")) for manifest in stored if manifest.source_stat == seen}
