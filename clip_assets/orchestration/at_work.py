@@ -58,6 +58,8 @@ class AtWork:
         queued = f", {self.queued} queued with {_videos(self.queued_videos)}" if self.queued else ""
         left = "" if self.seconds_left is None else f"; done in about {timedelta(seconds=round(self.seconds_left))}"
         yield f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'} at work{queued}{left}."
+        if not self.runs:
+            yield "What is queued waits for Dagster's daemon (clip-assets dev), or else for a worker to be free."
         for run in self.runs:
             where = f"{run.heard.host}, process {run.heard.process}" if run.heard.host else "somewhere"
             began = datetime.fromtimestamp(run.since, UTC).isoformat(" ", "seconds").removesuffix("+00:00")

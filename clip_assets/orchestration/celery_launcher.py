@@ -3,8 +3,10 @@
 An instance names its launcher in its ``dagster.yaml``: `deploy/celery` has one. Needs the extra ``celery``.
 """
 
+import logging
 import os
 import platform
+import signal
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -27,8 +29,11 @@ try:
     from dagster_celery.launcher import CeleryRunLauncher
     from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
     from dagster_celery.tasks import create_execute_job_task
+    from redis.exceptions import AuthenticationError
 except ModuleNotFoundError as error:  # of which Dagster, who imports this, would only say that it can't be imported
     raise SettingsError(f"{error.name} isn't installed. Install it with: pip install 'clip_assets[celery]'") from error
+
+logger = logging.getLogger(__name__)
 
 _ARGUMENTS = "execute_job_args_packed"
 
@@ -38,6 +43,8 @@ _FLEET = {
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_redirect_stdouts_level": "INFO",
+    "task_ignore_result": True,  # the instance knows what came of a run; who listens for results gives up after 20 s
 }
 """Settings of Celery's, unless ``config_source`` has others."""
 
@@ -47,10 +54,11 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
 
     def __init__(self, config_source: dict[str, Any] | None = None, **told: Any) -> None:
         super().__init__(config_source={**_FLEET, **(config_source or {})}, **told)
+        self._task = create_execute_job_task(self.celery)
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Queue the run for whichever worker is free; the message names the run and where its code is."""
-        signature = create_execute_job_task(self.celery).si(**{_ARGUMENTS: execution_arguments(context.dagster_run)})
+        signature = self._task.si(**{_ARGUMENTS: execution_arguments(context.dagster_run)})
         self._launch_celery_task_run(context.dagster_run, signature, TASK_EXECUTE_JOB_NAME)
 
     def terminate(self, run_id: str) -> bool:
@@ -73,8 +81,22 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
         return health(self._instance, run)
 
     def serve(self) -> None:
-        """Take runs from the queue until the process is told to end."""
-        create_execute_job_task(self.celery)
+        """Take runs from the queue until the process is told to end.
+
+        Raises:
+            SettingsError: The broker refuses the password; one that isn't there is waited for.
+        """
+        connection = self.celery.connection_for_read()
+        try:
+            connection.connect()
+        except AuthenticationError as error:
+            told = f"{connection.as_uri()}, the broker that dagster.yaml names, refuses the password: {error}"
+            raise SettingsError(f"{told} Give the one that it has.") from error
+        except connection.connection_errors as error:
+            logger.warning("Waits for the broker %s, which dagster.yaml names: %s", connection.as_uri(), error)
+        finally:
+            connection.release()
+        signals.worker_process_init.connect(_leave_interrupts_to_the_worker)
         signals.task_prerun.connect(_begin)
         signals.task_postrun.connect(_end)
         name = f"{os.getpid()}@{platform.node()}"
@@ -83,6 +105,11 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
 
 _at_work: dict[str, ExitStack] = {}
 """By task what keeps the pulse of its run, from before the run starts until after it has ended."""
+
+
+def _leave_interrupts_to_the_worker(**_: object) -> None:
+    """A terminal's Ctrl-C reaches all of its processes, and the run at hand is to be finished."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _begin(task_id: str, kwargs: Mapping[str, Any], **_: object) -> None:

@@ -7,6 +7,7 @@ version that setup.cfg allows are both tested (``dagster_bounds`` in .ci/run).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = [
     "log_evaluations",
     "provenance_tags",
     "quiet_instance",
+    "refused_configuration",
 ]
 
 # Dagster's names of the tags that say what a materialization was made from.
@@ -189,13 +191,23 @@ def quiet_instance() -> dg.DagsterInstance:
             f"{settings} asks for the module {missing.name}, which isn't installed. {_ADVICE.get(missing.name, '')}"
         ) from error
     except dg.DagsterInvalidConfigError as error:
-        raise SettingsError(f"{settings} can't be used: {'; '.join(one.message for one in error.errors)}") from error
+        raise refused_configuration(settings, error) from error
     except Exception as error:
         lost = error if isinstance(error, OperationalError) else error.__cause__
         if not isinstance(lost, OperationalError):
             raise
         why = str(lost.orig).splitlines()[0]
         raise SettingsError(f"The database of {settings} can't be reached: {why}") from error
+
+
+def refused_configuration(file: Path, error: dg.DagsterInvalidConfigError) -> SettingsError:
+    """What Dagster has against a file of configuration, in words; it tells of a variable that isn't set by a trace."""
+    told = [one.message for one in error.errors]
+    unset = sorted({name for text in told for name in re.findall(r'variable "(\w+)" which is not set', text)})
+    if unset:
+        names = ", ".join(unset)
+        return SettingsError(f"{file} needs {names}, which isn't set. Add it to the environment, or to .env.")
+    return SettingsError(f"{file} can't be used: {'; '.join(told)}")
 
 
 def limit_pool(instance: dg.DagsterInstance, pool: str) -> None:

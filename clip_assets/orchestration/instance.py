@@ -24,6 +24,7 @@ from clip_assets.orchestration.dagster_internals import (
     keep_connections,
     limit_pool,
     quiet_instance,
+    refused_configuration,
 )
 from clip_assets.orchestration.dagster_storage import report_together
 from clip_assets.orchestration.failures import failed_videos, reason
@@ -72,12 +73,15 @@ def launcher_for_workers() -> "WatchedCeleryRunLauncher":
     """What queues runs for workers, as the instance's ``dagster.yaml`` says.
 
     Raises:
-        SettingsError: It says otherwise, or Celery isn't installed.
+        SettingsError: It says otherwise, or what it names isn't set, or Celery isn't installed.
     """
     from clip_assets.orchestration.celery_launcher import WatchedCeleryRunLauncher
 
     with open_instance() as instance:
-        launcher = instance.run_launcher
+        try:
+            launcher = instance.run_launcher
+        except dg.DagsterInvalidConfigError as error:
+            raise refused_configuration(instance_folder() / "dagster.yaml", error) from error
     if not isinstance(launcher, WatchedCeleryRunLauncher):
         raise SettingsError(
             f"{instance_folder() / 'dagster.yaml'} has runs launched by {type(launcher).__name__}, and a worker needs "

@@ -6,6 +6,7 @@ import base64
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -76,6 +77,12 @@ class Fleet:
 
     def start(self, name: str, *words: str, includes: str = "") -> Popen[bytes]:
         """A process on a machine of its own."""
+        home, environment = self.machine(name, includes)
+        command = [sys.executable, "-m", *words]
+        return self.running.enter_context(beside(command, home, environment, home / "log"))
+
+    def machine(self, name: str, includes: str = "") -> tuple[Path, dict[str, str]]:
+        """A folder, and what its processes are told."""
         home = self.folder / name
         (home / ".dagster_home").mkdir(parents=True)
         shutil.copy(Path(__file__).parents[2] / "workspace.yaml", home)
@@ -90,8 +97,7 @@ class Fleet:
             "TMPDIR": self.running.enter_context(TemporaryDirectory(prefix=name)),  # short: it holds sockets
             "PYTHONPATH": f"{Path(__file__).parents[2]}{os.pathsep}{home}",
         }
-        command = [sys.executable, "-m", *words]
-        return self.running.enter_context(beside(command, home, {**self.environment, **own}, home / "log"))
+        return home, {**self.environment, **own}
 
     def runs(self, status: dg.DagsterRunStatus) -> list[dg.RunRecord]:
         """The runs of a status, the first one first; notes videos that two runs at work hold."""
@@ -186,7 +192,15 @@ def test_what_killed_workers_left_before_and_after_they_began_is_done_by_another
 
 @pytest.mark.timeout(1200)
 def test_nothing_is_lost_or_torn_where_the_database_and_the_queue_stop_in_mid_run(fleet: Fleet) -> None:
-    worker = fleet.start("a", "clip_assets.cli", "worker")
+    home, environment = fleet.machine("a")
+    command = [sys.executable, "-m", "clip_assets.cli", "worker"]
+    with Popen(command, cwd=home, env={**os.environ, **environment}, start_new_session=True) as interrupted:
+        (begun,) = wait_until(lambda: fleet.runs(dg.DagsterRunStatus.STARTED), 180, "a run")
+        os.killpg(interrupted.pid, signal.SIGINT)  # as a terminal does: to all of its processes
+        assert interrupted.wait(120) == 0
+    assert ids(fleet.runs(dg.DagsterRunStatus.SUCCESS)) == [begun.dagster_run.run_id], "the run was finished before"
+
+    worker = fleet.start("b", "clip_assets.cli", "worker")
     wait_until(lambda: fleet.runs(dg.DagsterRunStatus.STARTED), 180, "a run")
     kill(fleet.queue_process)
     postgres.stop(fleet.database)

@@ -55,4 +55,7 @@ def test_it_is_said_in_lines() -> None:
         "1 run at work, 3 queued with 48 videos; done in about 0:12:30.",
         "gpu-1, process 4711: 16 videos since 2001-09-09 01:46:40 UTC (0:02:10): 3 of 16 videos [run 9969059e]",
     ]
+    waiting = list(AtWork([], 1, 2, None).lines(0.0))
+    assert waiting[0] == "0 runs at work, 1 queued with 2 videos."
+    assert "worker" in waiting[1]
     assert list(AtWork([], 0, 0, None).lines(0.0)) == ["No run is at work, and none is queued."]

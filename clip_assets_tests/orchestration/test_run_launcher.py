@@ -47,6 +47,22 @@ def test_a_worker_without_celery_says_how_to_install_it(
     assert "pip install 'clip_assets[celery]'" in capsys.readouterr().err
 
 
+def test_a_worker_without_the_variables_of_its_instance_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("dagster_celery")
+    monkeypatch.delenv("DAGSTER_BROKER", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("CLIP_ASSETS_VIDEOS", str(tmp_path))
+    broker = {"broker": {"env": "DAGSTER_BROKER"}}
+    launcher = {"module": "clip_assets.orchestration.celery_launcher", "class": "WatchedCeleryRunLauncher"}
+    settings = tmp_path / "dagster.yaml"
+    settings.write_text(yaml.safe_dump({"run_launcher": {**launcher, "config": broker}}))
+    assert main(["worker"]) == 2
+    assert f"{settings} needs DAGSTER_BROKER, which isn't set" in capsys.readouterr().err
+
+
 def test_a_launcher_for_kubernetes_without_its_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     launcher = {"module": "clip_assets.orchestration.k8s_launcher", "class": "WatchedK8sRunLauncher", "config": {}}
     monkeypatch.setitem(sys.modules, "dagster_k8s", None)
