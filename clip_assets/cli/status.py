@@ -42,11 +42,13 @@ class Asked:
         states: The states whose videos are all named; with none, some of each are.
         under: The folder of the library that is looked at; empty for all.
         library: The library's name, if it has one.
+        has_workers: Whether the instance has runs computed by workers.
     """
 
     states: Sequence[State] = ()
     under: str = ""
     library: str = ""
+    has_workers: bool = False
 
     def option(self) -> str:
         """The library and the folder as options of another command."""
@@ -98,15 +100,16 @@ def run(arguments: Namespace) -> int:
     """Tell the states of the project's videos."""
     from clip_assets.core.cores import available_cores
     from clip_assets.orchestration.at_work import at_work
-    from clip_assets.orchestration.instance import failures, open_instance, registered
+    from clip_assets.orchestration.instance import failures, has_workers, open_instance, registered
     from clip_assets.orchestration.library_names import LibraryNames
     from clip_assets.project import load_settings
     from clip_assets.results.states import video_states
 
     settings = load_settings(arguments.library)
     names = LibraryNames.of(settings)
-    asked = Asked(tuple(arguments.states or ()), arguments.under.text if arguments.under else "", settings.name)
+    under = arguments.under.text if arguments.under else ""
     with open_instance() as instance:
+        asked = Asked(tuple(arguments.states or ()), under, settings.name, has_workers(instance))
         if arguments.workers:
             show_workers(at_work(instance, names), as_json=arguments.json)
             return 0
@@ -227,13 +230,14 @@ def _named(state: State, groups: Sequence[_Group], asked: Asked) -> Iterator[Lin
 
 
 def _what_to_do(videos: Sequence[VideoStatus], asked: Asked, new: int) -> str:
+    run = f"clip-assets run{' --queue' if asked.has_workers else ''}"
     if not videos and not new:
-        return f"There is no video yet. Put some into the folder, and compute them: clip-assets run{asked.option()}"
+        return f"There is no video yet. Put some into the folder, and compute them: {run}{asked.option()}"
     if wanted := new + sum(video.is_wanted for video in videos):
-        return f"Bring {_videos(wanted)} up to date: clip-assets run{asked.option()}"
+        return f"Bring {_videos(wanted)} up to date: {run}{asked.option()}"
     states = {video.state for video in videos}
     if "failed" in states:
-        return f"Nothing has changed since they failed. Try all the same: clip-assets run --failed{asked.option()}"
+        return f"Nothing has changed since they failed. Try all the same: {run} --failed{asked.option()}"
     if "gone" in states:
         return f"Forget what is gone: clip-assets remove --gone{asked.named()}"
     return "All is as the settings ask for."

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ON_THIS_MACHINE = {"DefaultRunLauncher", "WatchedRunLauncher"}
+"""Launchers."""
+
 _TOGETHER = 1000
 """Videos that are registered by one transaction: whoever is interrupted loses so many at most."""
 
@@ -67,6 +70,12 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
             yield instance
         finally:
             close_connections(instance)
+
+
+def has_workers(instance: dg.DagsterInstance) -> bool:
+    """Whether runs are launched for workers, as the instance's ``dagster.yaml`` says, and not on this machine alone."""
+    launcher = instance.get_ref().run_launcher_data
+    return launcher is not None and launcher.class_name not in _ON_THIS_MACHINE
 
 
 def launcher_for_workers() -> "WatchedCeleryRunLauncher":

@@ -86,6 +86,8 @@ def test_what_needs_attention_is_named_worst_first_with_its_reason_and_what_is_d
         "",
         "Bring 4 videos up to date: clip-assets run",
     ]
+    lines = list(report(settings, videos, Asked(has_workers=True), 0))
+    assert lines[-1].text == "Bring 4 videos up to date: clip-assets run --queue"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import yaml
 
 from clip_assets.cli import main
 from clip_assets.core.errors import SettingsError
+from clip_assets.orchestration.instance import has_workers, open_instance
 from clip_assets.orchestration.run_launcher import WatchedRunLauncher
 from clip_assets.orchestration.run_liveness import signs_folder
 from clip_assets.project import INSTANCE_SETTINGS
@@ -58,7 +59,12 @@ def test_a_worker_without_the_variables_of_its_instance_says_which(
     broker = {"broker": {"env": "DAGSTER_BROKER"}}
     launcher = {"module": "clip_assets.orchestration.celery_launcher", "class": "WatchedCeleryRunLauncher"}
     settings = tmp_path / "dagster.yaml"
+    settings.touch()
+    with open_instance() as instance:
+        assert not has_workers(instance)
     settings.write_text(yaml.safe_dump({"run_launcher": {**launcher, "config": broker}}))
+    with open_instance() as instance:
+        assert has_workers(instance)
     assert main(["worker"]) == 2
     assert f"{settings} needs DAGSTER_BROKER, which isn't set" in capsys.readouterr().err
 
