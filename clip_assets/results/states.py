@@ -13,7 +13,7 @@ from clip_assets.core.digests import digest
 from clip_assets.core.library.signatures import Signature
 from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.results.assets import PER_VIDEO
-from clip_assets.results.comparing import Comparers, Signed
+from clip_assets.results.comparers import Comparers, Signed
 from clip_assets.results.failure import Failure
 from clip_assets.results.known_states import KnownStates
 from clip_assets.results.parameters import Unknown

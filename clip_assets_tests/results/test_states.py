@@ -257,11 +257,11 @@ def test_several_processes_find_what_one_does(platform: Platform) -> None:
     (platform.videos / "c.mp4").unlink()
     expected = list(videos(platform).values())
     with (
-        patch("clip_assets.results.comparing._IN_THIS_PROCESS", 0),
+        patch("clip_assets.results.comparers._IN_THIS_PROCESS", 0),
         patch("clip_assets.results.states._TOGETHER", 1),
     ):
         found = video_states(platform.settings, platform.registered(), {}, processes=2)
-        with patch("clip_assets.results.comparing._Comparing.compare", side_effect=AssertionError("compared here")):
+        with patch("clip_assets.results.comparers._Comparing.compare", side_effect=AssertionError("compared here")):
             assert list(found) == expected
 
 
