@@ -77,8 +77,12 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
         return False
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Whether the run's process lives; what Celery says of it may be a day old."""
+        """Whether the run's process lives, of which Celery knows nothing."""
         return health(self._instance, run)
+
+    def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:
+        """Nothing: Celery keeps no results."""
+        return None
 
     def serve(self) -> None:
         """Take runs from the queue until the process is told to end.

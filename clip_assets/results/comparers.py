@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 
@@ -70,12 +73,25 @@ class Comparers:
     def begin(self, videos: Sequence[Signed]) -> Callable[[], list[VideoStatus]]:
         """What gives what is stored of each of these videos, when it is called; no asset has failed."""
         self._begun += len(videos)
-        if not self.at_once or self._begun < _IN_THIS_PROCESS:
-            return partial(self._comparing.compare, videos)
+        compare_here = partial(self._comparing.compare, videos)
+        if not self.at_once or self._begun <= _IN_THIS_PROCESS:
+            return compare_here
         if self._pool is None:
             context = get_context("spawn")  # Dagster's and fsspec's threads don't outlive a fork
             self._pool = ProcessPoolExecutor(self.at_once, context, _prepare, (self._settings,))
-        return self._pool.submit(_compare, videos).result
+        try:
+            with _interrupts_later():  # else a process that isn't ready yet tells of them by a traceback
+                compared = self._pool.submit(_compare, videos)
+        except BrokenProcessPool:
+            return compare_here
+
+        def finish() -> list[VideoStatus]:
+            try:
+                return compared.result()
+            except BrokenProcessPool:  # one was killed, as for want of memory
+                return compare_here()
+
+        return finish
 
     def close(self) -> None:
         """End the processes."""
@@ -135,9 +151,24 @@ _here: _Comparing
 
 def _prepare(settings: LibrarySettings) -> None:
     global _here
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who interrupts means the one that began this one
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends it without a word
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     gc.set_threshold(100_000)
     _here = _Comparing(settings)
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Processes that are begun meanwhile hear of no interrupt until they want to."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _compare(videos: Sequence[Signed]) -> list[VideoStatus]:

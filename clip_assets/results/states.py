@@ -110,9 +110,17 @@ class _Known:
             found = {video.key: video for video in finish()}
             told = {key: _told(video) for key, video in found.items()}
             self._states.write({key: (tokens[key], text) for key, text in told.items() if text})
-            return (found.get(key) or _read(key, self._rows[key][1]) for key, _ in videos)
+            return (found.get(video[0]) or self._remembered(video) for video in videos)
 
         return compared
+
+    def _remembered(self, video: Signed) -> VideoStatus:
+        """As it was told; compared all the same where that can't be read."""
+        key, _ = video
+        try:
+            return _read(key, self._rows[key][1])
+        except (TypeError, ValueError):
+            return self._comparers.begin([video])()[0]
 
 
 def _token(asked: str, signature: Signature | None, identities: Sequence[str | None]) -> bytes:

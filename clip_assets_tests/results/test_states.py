@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from unittest.mock import patch
 
@@ -252,6 +253,10 @@ def test_nothing_is_compared_again_that_is_as_it_was(platform: Platform) -> None
     assert states(platform)["a.mp4"][2] == "missing"
 
 
+def killed(_: object) -> None:
+    os._exit(9)
+
+
 def test_several_processes_find_what_one_does(platform: Platform) -> None:
     platform.materialize("a.mp4")
     (platform.videos / "c.mp4").unlink()
@@ -263,6 +268,11 @@ def test_several_processes_find_what_one_does(platform: Platform) -> None:
         found = video_states(platform.settings, platform.registered(), {}, processes=2)
         with patch("clip_assets.results.comparers._Comparing.compare", side_effect=AssertionError("compared here")):
             assert list(found) == expected
+        with remembering():
+            for _ in range(2):
+                assert list(video_states(platform.settings, platform.registered(), {}, processes=2)) == expected
+        with patch("clip_assets.results.comparers._compare", killed):
+            assert list(video_states(platform.settings, platform.registered(), {}, processes=2)) == expected
 
 
 def test_what_cannot_be_known_is_not_remembered(platform: Platform) -> None:
@@ -283,6 +293,11 @@ def test_without_what_is_remembered_all_is_compared(platform: Platform) -> None:
     before = videos(platform)
     (file,) = (user_cache_folder() / "states").glob(f"{digest({'output': str(platform.store.root)})[:32]}.sqlite")
     file.write_bytes(b"no database" * 1000)
+    assert videos(platform) == before
+    file.unlink()
+    assert videos(platform) == before
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE videos SET told = 'garbled'")
     assert videos(platform) == before
     file.unlink()
     file.mkdir()

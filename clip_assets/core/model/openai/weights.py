@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import ModelError
+from clip_assets.core.file_systems import is_url
 from clip_assets.core.model.fetched import local_weights, path_of
 from clip_assets.core.model.file_digests import file_sha256
 
@@ -118,7 +119,8 @@ def ensure_weights(name: str, folder: str | Path, urls: Mapping[str, str] = OPEN
 
 
 def _location(url: str, folder: str | Path) -> str:
-    return f"{str(folder).rstrip('/')}/{url.split('/')[-1]}"
+    place, mark, query = str(folder).partition("?") if is_url(str(folder)) else (str(folder), "", "")
+    return f"{place.rstrip('/')}/{url.split('/')[-1]}{mark}{query}"
 
 
 def _download(name: str, url: str, path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import patch
 
 import clip
 import fsspec
@@ -152,6 +153,10 @@ def test_a_folder_at_a_url_is_asked_instead_of_the_publisher_once_and_its_file_c
     with pytest.raises(ModelError, match=r"memory://forged/tiny.pt is not OpenAI's tiny.*Delete /.*tiny.pt to have it"):
         ensure_weights("tiny", "memory://forged", publisher.urls)
     assert publisher.requests == []
+    signed = patch("clip_assets.core.model.openai.weights.local_weights", side_effect=ModelError("no such file"))
+    with signed as asked, pytest.raises(ModelError):
+        ensure_weights("tiny", "https://host/weights/?signature=1", publisher.urls)
+    asked.assert_called_once_with("https://host/weights/tiny.pt?signature=1")
 
 
 def test_http_error_says_what_the_server_said(tmp_path, publisher):
