@@ -253,26 +253,26 @@ def test_nothing_is_compared_again_that_is_as_it_was(platform: Platform) -> None
     assert states(platform)["a.mp4"][2] == "missing"
 
 
-def killed(_: object) -> None:
-    os._exit(9)
-
-
 def test_several_processes_find_what_one_does(platform: Platform) -> None:
     platform.materialize("a.mp4")
     (platform.videos / "c.mp4").unlink()
     expected = list(videos(platform).values())
+
+    def found() -> list[VideoStatus]:
+        return list(video_states(platform.settings, platform.registered(), {}, processes=2))
+
     with (
         patch("clip_assets.results.comparers._IN_THIS_PROCESS", 0),
         patch("clip_assets.results.states._TOGETHER", 1),
     ):
-        found = video_states(platform.settings, platform.registered(), {}, processes=2)
-        with patch("clip_assets.results.comparers._Comparing.compare", side_effect=AssertionError("compared here")):
-            assert list(found) == expected
-        with remembering():
-            for _ in range(2):
-                assert list(video_states(platform.settings, platform.registered(), {}, processes=2)) == expected
-        with patch("clip_assets.results.comparers._compare", killed):
-            assert list(video_states(platform.settings, platform.registered(), {}, processes=2)) == expected
+        (user_cache_folder() / "states").rename(platform.folder / "forgotten")
+        with (
+            remembering(),
+            patch("clip_assets.results.comparers._Comparing.compare", side_effect=AssertionError("compared here")),
+        ):
+            assert found() == expected
+        with patch("clip_assets.results.comparers._prepare", os._exit):  # which takes no settings: all processes end
+            assert found() == expected
 
 
 def test_what_cannot_be_known_is_not_remembered(platform: Platform) -> None:
