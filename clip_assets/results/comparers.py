@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from multiprocessing import get_context
 
 from clip_assets.core.digests import digest
@@ -57,7 +57,6 @@ class Comparers:
 
     Attributes:
         store: Where the results are.
-        token: A digest of what videos are compared with; empty where not all of it is known.
         at_once: How many times `begin` is to be called before the first one is asked for.
     """
 
@@ -67,8 +66,12 @@ class Comparers:
         self._begun = 0
         self._pool: ProcessPoolExecutor | None = None
         self.store = self._comparing.store
-        self.token = self._comparing.token()
         self.at_once = processes if processes > 1 and self.store.is_local else 0
+
+    @cached_property
+    def token(self) -> str:
+        """A digest of what videos are compared with; empty where not all of it is known."""
+        return self._comparing.token()
 
     def begin(self, videos: Sequence[Signed]) -> Callable[[], list[VideoStatus]]:
         """What gives what is stored of each of these videos, when it is called; no asset has failed."""
@@ -112,7 +115,7 @@ class _Comparing:
         self._texts = wanted_texts(settings)
 
     def token(self) -> str:
-        """A digest of what videos are compared with; empty where not all of it is known."""
+        """As `Comparers.token`."""
         asked = wanted_parameters(Wish(frame_parameters("", self._sampling), self._encoding, self._texts))
         if any(isinstance(value, Unknown) for parameters in asked.values() for value in parameters.values()):
             return ""

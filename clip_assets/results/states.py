@@ -162,7 +162,7 @@ def _after_failure(
     signature: Signature | None,
 ) -> AssetState:
     """The state of an asset that isn't done, after the last run for it failed, if it did."""
-    failure = None if state.state in ("done", "gone") else failures.get(asset, {}).get(key)
+    failure = None if state.state == "done" else failures.get(asset, {}).get(key)
     if failure is None:
         return state
     return AssetState(
