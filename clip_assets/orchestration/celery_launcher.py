@@ -18,20 +18,19 @@ from clip_assets.orchestration.dagster_launching import (
     CheckRunHealthResult,
     LaunchRunContext,
     execution_arguments,
+    needs_extra,
     run_of_arguments,
 )
 from clip_assets.orchestration.run_launcher import health
 from clip_assets.orchestration.run_liveness import Pulse
 
-try:
+with needs_extra("celery"):
     from celery import signals
     from dagster_celery.config import TASK_EXECUTE_JOB_NAME
     from dagster_celery.launcher import CeleryRunLauncher
     from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
     from dagster_celery.tasks import create_execute_job_task
     from redis.exceptions import AuthenticationError
-except ModuleNotFoundError as error:  # of which Dagster, who imports this, would only say that it can't be imported
-    raise SettingsError(f"{error.name} isn't installed. Install it with: pip install 'clip_assets[celery]'") from error
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,8 @@
 All else that is private is in ``dagster_internals.py`` and ``dagster_storage.py``; the same versions are tested.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import dagster as dg
@@ -11,14 +12,28 @@ from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, Worke
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import pack_value, unpack_value
 
+from clip_assets.core.errors import SettingsError
+
 __all__ = [
     "CheckRunHealthResult",
     "LaunchRunContext",
     "WorkerStatus",
     "execution_arguments",
     "execution_command",
+    "needs_extra",
     "run_of_arguments",
 ]
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Name the extra where a package of a launcher is missing: Dagster would only say that it can't import that."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"{error.name} isn't installed. Install it with: pip install 'clip_assets[{extra}]'"
+        ) from error
 
 
 def execution_arguments(run: dg.DagsterRun) -> dict[str, Any]:

@@ -9,22 +9,20 @@ from typing import Any
 
 import dagster as dg
 
-from clip_assets.core.errors import SettingsError
 from clip_assets.orchestration.dagster_launching import (
     CheckRunHealthResult,
     LaunchRunContext,
     WorkerStatus,
     execution_command,
+    needs_extra,
 )
 from clip_assets.orchestration.run_launcher import health
 
-try:
+with needs_extra("k8s"):
     from dagster_k8s.job import get_job_name_from_run_id
     from dagster_k8s.launcher import K8sRunLauncher
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
-except ModuleNotFoundError as error:  # of which Dagster, who imports this, would only say that it can't be imported
-    raise SettingsError(f"{error.name} isn't installed. Install it with: pip install 'clip_assets[k8s]'") from error
 
 _ANSWER_SECONDS = 2.0
 """To wait for Kubernetes' answer; tried four times. The monitor asks about one run after the other."""
