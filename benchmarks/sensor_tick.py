@@ -20,6 +20,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from clip_assets.core.garbage import uncollected
 from clip_assets.core.library.changes import KnownVideo
 from clip_assets.core.library.state import LibraryState
 from clip_assets.orchestration.instance import UNFINISHED, registered
@@ -52,8 +53,9 @@ def carry_out(instance: dg.DagsterInstance, result: dg.SensorResult) -> None:
 def tick(settings: Settings, instance: dg.DagsterInstance, cursor: str | None, now: float) -> tuple[str, dict]:
     """One tick; the next cursor, and what it cost."""
     began = time.perf_counter()
-    look = Look(settings, instance, registered(instance, NAMES), settings.source.listing(), now)
-    decision = look.decide(Cursor.from_json(cursor))
+    with uncollected():
+        look = Look(settings, instance, registered(instance, NAMES), settings.source.listing(), now)
+        decision = look.decide(Cursor.from_json(cursor))
     decision.report(instance)
     decided = time.perf_counter()
     result = decision.to_dagster(cursor)

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from clip_assets.advice import EXTRACT, PLATFORM, explain
 from clip_assets.core.errors import ClipAssetsError
+from clip_assets.core.garbage import collect_rarely
 
 _SHORT = ("add", "remove", "show", "status")
 """Commands that end soon."""
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _spare_garbage_collection() -> None:
     """For a process that ends soon: a third of its time would go there, while Dagster is imported and at the end."""
-    gc.set_threshold(100_000)  # not never: Dagster leaves garbage with every event
+    collect_rarely()
     atexit.register(gc.freeze)
 
 

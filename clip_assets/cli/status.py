@@ -5,7 +5,6 @@ import shlex
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from clip_assets.core.library.named import Named, registered_keys
+from clip_assets.core.library.source import VideoSource
 from clip_assets.results.video_status import State, VideoStatus
 from clip_assets.settings import LibrarySettings
 
@@ -115,14 +115,16 @@ def run(arguments: Namespace) -> int:
             return 0
         order = registered(instance, names)
         keys = registered_keys(settings.source, arguments.under, order) if arguments.under else order
-        videos = video_states(settings, keys, failures(instance, names) if keys else {}, processes=available_cores())
+        failed = failures(instance, names) if keys else {}
+        listing = settings.source.listing(set(order))
+        videos = video_states(settings, keys, failed, listing=listing, processes=available_cores())
         console = Console()
         if arguments.json:
             for video in videos:
                 if not asked.states or video.state in asked.states:
                     console.file.write(f"{json.dumps(as_json(video), ensure_ascii=False)}\n")
         else:
-            listed = [video.key for video in settings.source.listing(set(order)).videos]
+            listed = [video.key for video in listing.videos]
             there = registered_keys(settings.source, arguments.under, listed) if arguments.under else listed
             show(report(settings, list(videos), asked, len(set(there) - set(order))), console)
     return 0
@@ -173,16 +175,17 @@ def report(settings: LibrarySettings, videos: Sequence[VideoStatus], asked: Aske
         asked: What is to be told.
         new: Number of videos there that aren't registered.
     """
-    counts = Counter(video.state for video in videos)
+    found: dict[State, list[VideoStatus]] = {state: [] for state in (*_STYLES, "done")}
+    for video in videos:
+        found[video.state].append(video)
     where = f"{asked.under} in {settings.source.where()}" if asked.under else settings.source.where()
-    told = ", ".join(f"{counts[state]:,} {state}" for state in (*_STYLES, "done") if counts[state])
+    told = ", ".join(f"{len(those):,} {state}" for state, those in found.items() if those)
     yield Line(f"{_videos(len(videos))} of {where}{f': {told}' if told else ''}")
     for state in _STYLES:
-        if counts[state] and (not asked.states or state in asked.states):
-            found = [video for video in videos if video.state == state]
+        if found[state] and (not asked.states or state in asked.states):
             yield Line("")
-            yield Line(_heading(state, found), style=_STYLES[state])
-            yield from _named(state, _groups(settings, found), asked)
+            yield Line(_heading(state, found[state]), style=_STYLES[state])
+            yield from _named(state, _groups(settings.source, found[state]), asked)
     yield Line("")
     if new:
         yield Line(
@@ -197,11 +200,11 @@ def _heading(state: State, videos: Sequence[VideoStatus]) -> str:
     return f"{len(videos):,} {state}{_MEANING.get(state, mended)}"
 
 
-def _groups(settings: LibrarySettings, videos: Iterable[VideoStatus]) -> list[_Group]:
+def _groups(source: VideoSource, videos: Iterable[VideoStatus]) -> list[_Group]:
     """Videos with the same reason together, the largest group first."""
     groups: dict[str, _Group] = {}
     for video in videos:
-        reason = video.reason.replace(settings.source.where(video.key), "the file")
+        reason = video.reason and video.reason.replace(source.where(video.key), "the file")
         if video.state == "missing":
             lacking = [name for name, asset in video.assets.items() if asset.state == "missing"]
             reason = f"lacks {', '.join(lacking)}" if len(lacking) < len(video.assets) else ""

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 _ON_THIS_MACHINE = {"DefaultRunLauncher", "WatchedRunLauncher"}
 """Launchers."""
 
-_TOGETHER = 1000
+_TOGETHER = 2500
 """Videos that are registered by one transaction: whoever is interrupted loses so many at most."""
 
 UNFINISHED = [

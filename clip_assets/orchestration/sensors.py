@@ -10,6 +10,7 @@ import dagster as dg
 
 from clip_assets.advice import PLATFORM, explain
 from clip_assets.core.errors import LibraryError
+from clip_assets.core.garbage import uncollected
 from clip_assets.core.library.listing import has_video_extension
 from clip_assets.orchestration.dagster_internals import AssetJob
 from clip_assets.orchestration.failed_batches import FailuresCursor, FailuresLook
@@ -40,13 +41,14 @@ def build_sensors(settings: LibrarySettings, jobs: Sequence[AssetJob]) -> list[d
         "forgets removed ones.",
     )
     def video_library(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        try:
-            order = registered(context.instance, names)
-            listed = settings.source.listing({key for key in order if not has_video_extension(key)})
-        except LibraryError as error:
-            return dg.SkipReason(f"{explain(error, PLATFORM)} Nothing is removed.")
-        look = Look(settings, context.instance, order, listed, time.time())
-        decision = look.decide(Cursor.from_json(context.cursor))
+        with uncollected():
+            try:
+                order = registered(context.instance, names)
+                listed = settings.source.listing({key for key in order if not has_video_extension(key)})
+            except LibraryError as error:
+                return dg.SkipReason(f"{explain(error, PLATFORM)} Nothing is removed.")
+            look = Look(settings, context.instance, order, listed, time.time())
+            decision = look.decide(Cursor.from_json(context.cursor))
         context.log.info(decision.message)
         decision.report(context.instance)
         return decision.to_dagster(context.cursor)

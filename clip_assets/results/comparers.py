@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from multiprocessing import get_context
 
 from clip_assets.core.digests import digest
 from clip_assets.core.errors import ClipAssetsError, PartitionKeyError
+from clip_assets.core.garbage import collect_rarely
 from clip_assets.core.library.keys import validate_key
 from clip_assets.core.library.signatures import Signature, stat_of
 from clip_assets.core.library.source import VideoSource
@@ -157,7 +157,7 @@ def _prepare(settings: LibrarySettings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends it without a word
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    gc.set_threshold(100_000)
+    collect_rarely()
     _here = _Comparing(settings)
 
 

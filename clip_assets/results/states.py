@@ -10,7 +10,9 @@ from itertools import chain, islice, repeat
 from typing import Any
 
 from clip_assets.core.digests import digest
+from clip_assets.core.library.listing import Listing
 from clip_assets.core.library.signatures import Signature
+from clip_assets.core.library.source import VideoSource
 from clip_assets.core.user_cache import user_cache_folder
 from clip_assets.results.assets import PER_VIDEO
 from clip_assets.results.comparers import Comparers, Signed
@@ -27,7 +29,12 @@ Failures = Mapping[str, Mapping[str, Failure]]
 
 
 def video_states(
-    settings: LibrarySettings, keys: Sequence[str], failures: Failures, *, processes: int = 1
+    settings: LibrarySettings,
+    keys: Sequence[str],
+    failures: Failures,
+    *,
+    listing: Listing | None = None,
+    processes: int = 1,
 ) -> Iterator[VideoStatus]:
     """The state of each video.
 
@@ -39,25 +46,31 @@ def video_states(
         settings: The deployment's.
         keys: Partition keys.
         failures: As `instance.failures` gives them.
+        listing: Of the library, if it has just been looked at: of what is there, files aren't asked for again.
         processes: How many may compare at once, where there is enough for them to do. More than one is for programs
             whose main module can be imported, see `multiprocessing`.
 
     Raises:
         LibraryUnreadableError: The library's folder can't be listed, as when a disk isn't mounted.
     """
-    settings.source.check_listable()
     attempts = attempt_digests(settings)
-    signatures = settings.source.signatures(keys)
+    signatures = _signatures(settings.source, keys, listing)
     with closing(Comparers(settings, processes)) as comparers:
         for video in chain.from_iterable(_compared(comparers, [(key, signatures[key]) for key in keys])):
             if video.state in ("done", "gone"):
                 yield video
                 continue
-            states = {
-                asset: _after_failure(state, failures, asset, video.key, attempts, signatures[video.key])
-                for asset, state in video.assets.items()
-            }
-            yield replace(video, assets=states)
+            failed = {asset: found[video.key] for asset, found in failures.items() if video.key in found}
+            yield _after_failures(video, failed, attempts, signatures[video.key]) if failed else video
+
+
+def _signatures(source: VideoSource, keys: Sequence[str], listing: Listing | None) -> Mapping[str, Signature | None]:
+    """As `VideoSource.signatures`."""
+    if listing is None:
+        source.check_listable()
+        return source.signatures(keys)
+    listed = {video.key: video.signature for video in listing.videos}
+    return {**source.signatures([key for key in keys if key not in listed]), **listed}
 
 
 def _compared(comparers: Comparers, videos: Sequence[Signed]) -> Iterator[Iterable[VideoStatus]]:
@@ -91,7 +104,7 @@ class _Known:
         self._states = KnownStates(user_cache_folder() / "states" / f"{where}.sqlite")
         self._rows = self._states.read()
 
-    def identities(self, videos: Sequence[Signed]) -> Iterator[list[str | None]]:
+    def identities(self, videos: Sequence[Signed]) -> Iterator[Sequence[str | None]]:
         """What tells the results of each of these videos from all others."""
         return self._comparers.store.many.identities(list(PER_VIDEO), [key for key, _ in videos])
 
@@ -153,18 +166,17 @@ def _read(key: str, told: str) -> VideoStatus:
     return VideoStatus(key, states, frames, model)
 
 
-def _after_failure(
-    state: AssetState,
-    failures: Failures,
-    asset: str,
-    key: str,
-    attempts: Mapping[str, str],
-    signature: Signature | None,
-) -> AssetState:
-    """The state of an asset that isn't done, after the last run for it failed, if it did."""
-    failure = None if state.state == "done" else failures.get(asset, {}).get(key)
-    if failure is None:
-        return state
-    return AssetState(
-        "failed", failure.reason, state.created, failed_as_before=failure.would_repeat(attempts, signature)
-    )
+def _after_failures(
+    video: VideoStatus, failed: Mapping[str, Failure], attempts: Mapping[str, str], signature: Signature | None
+) -> VideoStatus:
+    """A video after the last runs for some of its assets failed; what is done all the same has not."""
+    states = dict(video.assets)
+    for asset, failure in failed.items():
+        if states[asset].state != "done":
+            states[asset] = AssetState(
+                "failed",
+                failure.reason,
+                states[asset].created,
+                failed_as_before=failure.would_repeat(attempts, signature),
+            )
+    return replace(video, assets=states)

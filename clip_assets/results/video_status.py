@@ -1,9 +1,9 @@
 """What is known of a video: the state of each of its assets, and what follows for the video."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from clip_assets.results.staleness import Differing, in_words
 
@@ -11,11 +11,13 @@ State = Literal["failed", "stale", "missing", "done", "gone"]
 """``done``: what the settings ask for is stored; ``failed``: the last run for it failed; ``stale``: something else is
 stored; ``missing``: nothing whole is; ``gone``: the video's file isn't in the library, whatever is stored."""
 
-_WORST_FIRST: Sequence[State] = ("failed", "stale", "missing", "done", "gone")
+_RANKS: Mapping[State, int] = {"failed": 0, "stale": 1, "missing": 2, "done": 3, "gone": 4}
+"""The worst first."""
+
+_NOTHING: Differing = {}
 
 
-@dataclass(frozen=True)
-class AssetState:
+class AssetState(NamedTuple):
     """What is stored of one asset for one partition.
 
     Attributes:
@@ -29,7 +31,7 @@ class AssetState:
     state: State
     reason: str = ""
     created: str = ""
-    differing: Differing = field(default_factory=dict)
+    differing: Differing = _NOTHING
     failed_as_before: bool = False
 
 
@@ -78,4 +80,4 @@ class VideoStatus:
 
     @cached_property
     def _worst(self) -> AssetState:
-        return min(self.assets.values(), key=lambda asset: _WORST_FIRST.index(asset.state))
+        return min(self.assets.values(), key=lambda asset: _RANKS[asset.state])

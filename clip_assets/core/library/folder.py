@@ -75,7 +75,7 @@ class Folder:
                     else:
                         validate_key(key)
                         stat = entry.stat()
-                        videos.append(VideoFile(key, stat.st_size, stat.st_mtime_ns))
+                        videos.append(VideoFile(key, stat.st_size, stat.st_mtime_ns, "", stat.st_ctime_ns))
                 except OSError as error:
                     unlisted.append(Unlisted(key, error.strerror or str(error)))
                 except PartitionKeyError as error:
@@ -126,12 +126,11 @@ class Folder:
             PartitionKeyError: ``key`` is no partition key.
         """
         validate_key(key)
-        path = self.root / key
-        if not path.is_relative_to(self.root):  # a Windows drive, as in C:lifting.mp4
+        if os.path.splitdrive(key)[0]:  # on Windows, as in C:lifting.mp4
             raise PartitionKeyError(
                 f"{key!r} names a file outside of the library {self.root.absolute()}. Use a relative path."
             )
-        return path
+        return self.root / key
 
     def fingerprint(self, key: str, seen: SourceStat | None = None, *, will_be_read: bool = False) -> str:
         """What tells the file's content apart, see `core.library.fingerprints`.

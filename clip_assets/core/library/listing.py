@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from clip_assets.core.library.signatures import Signature
 from clip_assets.core.records import SourceStat
 
 VIDEO_EXTENSIONS = (
@@ -29,17 +30,24 @@ class VideoFile:
         size: Bytes.
         mtime_ns: Time of the last modification, nanoseconds since 1970; 0 where ``etag`` is told.
         etag: What an object store calls this content, if it does.
+        ctime_ns: Time of the last change of rights or place, nanoseconds since 1970; None where nobody can tell.
     """
 
     key: str
     size: int
     mtime_ns: int
     etag: str = ""
+    ctime_ns: int | None = None
 
     @property
     def stat(self) -> SourceStat:
         """As it is noted beside what is made of it."""
         return SourceStat(self.size, self.mtime_ns, self.etag)
+
+    @property
+    def signature(self) -> Signature:
+        """As `VideoSource.signatures` gives it."""
+        return self.size, self.mtime_ns, self.etag if self.ctime_ns is None else self.ctime_ns
 
 
 @dataclass(frozen=True, slots=True)

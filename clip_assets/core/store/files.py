@@ -11,7 +11,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from mmap import ACCESS_READ, mmap
@@ -55,8 +55,11 @@ class Files(Protocol):
         """What tells this file from every other that was or will be at its path, without reading it."""
         ...
 
-    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Sequence[str | None]]:
-        """For each directory the `identity` of the file of that name in each of those below it; None where none is."""
+    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Iterable[str | None]]:
+        """For each directory the `identity` of the file of that name in each of those below it; None where none is.
+
+        Files may be looked at only when the next identity is asked for.
+        """
         ...
 
     def commit(self, directory: str, files: Mapping[str, bytes], older: Callable[[], Collection[str]]) -> None:
@@ -133,11 +136,9 @@ class LocalFiles:
         stat = os.stat(path)  # noqa: PTH116 - a path object a file would cost more than the call
         return f"{stat.st_mtime_ns}-{stat.st_size}-{stat.st_ino}"
 
-    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Sequence[str | None]]:
+    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Iterable[str | None]]:
         """For each directory the `identity` of the file of that name in each of those below it; None where none is."""
-        return [
-            [self._identity_if_any(f"{directory}/{folder}/{name}") for folder in below] for directory in directories
-        ]
+        return [map(self._identity_if_any, _paths(directory, below, name)) for directory in directories]
 
     def _identity_if_any(self, path: str) -> str | None:
         try:
@@ -188,6 +189,10 @@ class LocalFiles:
                 with suppress(FileNotFoundError):  # removed since it was listed
                     identity = self.identity(f"{parent}/{name}")
                     yield parent[len(directory) + 1 :].replace(os.sep, "/"), identity
+
+
+def _paths(directory: str, below: Iterable[str], name: str) -> Iterator[str]:
+    return (f"{directory}/{folder}/{name}" for folder in below)
 
 
 @contextmanager

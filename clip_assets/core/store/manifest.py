@@ -6,14 +6,16 @@ import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache, lru_cache
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from clip_assets.core.picture import is_picture_name
 from clip_assets.core.records import SourceStat
 
 Format = Literal["numpy", "pickle"]
+
+_Size = Annotated[int, Field(ge=0)]
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -30,7 +32,7 @@ class StoredArray:
         dtype: numpy's name for it, with the byte order where it has one (``<f4``, ``<U12``).
     """
 
-    shape: tuple[int, ...]
+    shape: tuple[_Size, ...]
     dtype: str
 
 
@@ -43,7 +45,7 @@ class StoredFile:
         sha256: Of the whole file, 64 hexadecimal digits.
     """
 
-    size: int
+    size: _Size
     sha256: str
 
 
@@ -58,7 +60,7 @@ class StoredPicture:
         shown: Whether people look at it; else it is only kept, for later steps.
     """
 
-    size: int
+    size: _Size
     sha256: str
     alt: str
     shown: bool = True
@@ -163,6 +165,7 @@ class Manifest:
         return (
             set(map(type, words)) <= {str}
             and set(map(type, counts)) <= {int}
+            and min(counts, default=0) >= 0
             and isinstance(self.parameters, dict)
             and isinstance(self.summary, dict)
             and self.format in get_args(Format)
@@ -171,13 +174,10 @@ class Manifest:
         )
 
     def _is_of_its_format(self) -> bool:
-        """Whether the files are those of the format and no others, and nothing is of a negative size."""
-        sizes = [file.size for file in self.files.values()]
-        sizes += [length for array in self.arrays.values() for length in array.shape]
+        """Whether the files are those of the format and no others, pictures aside, and the video has size and time."""
         return (
-            min(sizes, default=0) >= 0
-            and self.files.keys() == set(file_names(self.format, self.asset, tuple(self.arrays)))
-            and all(is_picture_name(name) and picture.size >= 0 for name, picture in self.pictures.items())
+            self.files.keys() == set(file_names(self.format, self.asset, tuple(self.arrays)))
+            and all(map(is_picture_name, self.pictures))
             and (self.source_stat is None or min(self.source_stat.size, self.source_stat.mtime_ns) >= 0)
         )
 

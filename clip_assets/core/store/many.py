@@ -25,7 +25,7 @@ class Many:
     files: Files
     base: str
 
-    def identities(self, assets: Sequence[str], keys: Sequence[str]) -> Iterator[list[str | None]]:
+    def identities(self, assets: Sequence[str], keys: Sequence[str]) -> Iterator[tuple[str | None, ...]]:
         """For each of these keys the `Store.identity` of each asset; where the store isn't local by listing each asset.
 
         Raises:
@@ -34,8 +34,7 @@ class Many:
         escaped = [escape_key(key) for key in keys]
         directories = [f"{self.base}/{checked_asset(asset)}" for asset in assets]
         with reported("listed", self.base):
-            found = self.files.identities(directories, escaped, MANIFEST_NAME)
-        return map(list, zip(*found, strict=True))
+            yield from zip(*self.files.identities(directories, escaped, MANIFEST_NAME), strict=True)
 
     def manifests(self, asked: Sequence[tuple[str, str]]) -> Iterator[Manifest | None]:
         """What `Store.manifest` gives for each of these assets and keys: read at once, and made one after the other.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
@@ -60,7 +60,7 @@ class RemoteFiles:
         with reached():
             return _told_of(self._filesystem.info(path))
 
-    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Sequence[str | None]]:
+    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Iterable[str | None]]:
         """For each directory the `identity` of the file of that name in each of those below it; None where none is."""
 
         def of(directory: str) -> list[str | None]:
@@ -173,7 +173,7 @@ class RememberedFiles:
         """What tells this file from every other, asked for anew."""
         return self._files.identity(path)
 
-    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Sequence[str | None]]:
+    def identities(self, directories: Sequence[str], below: Sequence[str], name: str) -> Sequence[Iterable[str | None]]:
         """For each directory the `identity` of the file of that name in each of those below it, listed anew."""
         return self._files.identities(directories, below, name)
 

@@ -533,7 +533,7 @@ def test_identities_and_manifests_of_many_are_those_of_each(root):
     for key in keys[:2]:
         store.write(ASSET, key, clip_features(), data_version="1", parameters={"of": key})
     assets = [ASSET, "shots"]
-    each = [[store.identity(asset, key) for asset in assets] for key in keys]
+    each = [tuple(store.identity(asset, key) for asset in assets) for key in keys]
     assert list(store.many.identities(assets, keys)) == each
     assert [bool(found) for found, _ in each] == [True, True, False, False]
     asked = [(asset, key) for key in keys for asset in assets]
