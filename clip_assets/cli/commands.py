@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -232,12 +233,13 @@ def _add(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from clip_assets.cli.show import as_page, as_text
+    from clip_assets.cli.show import as_page, as_text, failures_of
     from clip_assets.core.store import Store
     from clip_assets.project import load_settings
     from clip_assets.results.sections import sections
 
-    parts = sections(Store(load_settings(arguments.library).output), arguments.key)
+    settings = load_settings(arguments.library)
+    parts = sections(Store(settings.output), arguments.key, partial(failures_of, settings, arguments.key))
     if arguments.html:
         arguments.html.write_text(as_page(arguments.key, parts), encoding="utf-8")
         sys.stdout.write(f"{arguments.html}\n")

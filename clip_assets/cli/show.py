@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from clip_assets.core.errors import SettingsError
+from clip_assets.results.failure import Failure
 from clip_assets.results.sections import Section
 from clip_assets.results.tables import Table
+from clip_assets.settings import LibrarySettings
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+def failures_of(settings: LibrarySettings, key: str) -> Mapping[str, Failure]:
+    """By asset why the last run for a partition failed, where an instance can be asked; it takes Dagster seconds."""
+    from clip_assets.orchestration.instance import failures, open_instance
+    from clip_assets.orchestration.library_names import LibraryNames
+
+    with suppress(SettingsError), open_instance() as instance:
+        found = failures(instance, LibraryNames.of(settings))
+        return {asset: by_key[key] for asset, by_key in found.items() if key in by_key}
+    return {}
 
 
 def as_text(key: str, parts: Sequence[Section]) -> Iterator[RenderableType]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clip_assets.core.errors import ResultMissingError
 from clip_assets.results.assets import PER_VIDEO
+from clip_assets.results.failure import Failure
 from clip_assets.results.tables import Table
 
 if TYPE_CHECKING:
@@ -32,18 +33,31 @@ class Section:
     pictures: Sequence[Picture] = field(default_factory=list)
 
 
-def sections(store: Store, key: str) -> list[Section]:
+def sections(store: Store, key: str, failures: Callable[[], Mapping[str, Failure]] = lambda: {}) -> list[Section]:
     """What there is to see of a partition, asset by asset.
+
+    Args:
+        store: Where its results are.
+        key: Its key.
+        failures: Asked where something isn't stored: by asset why the last run for the partition failed.
 
     Raises:
         ResultMissingError: Nothing of it is stored.
     """
-    manifests = [store.manifest(asset, key) for asset in PER_VIDEO]
-    if not any(manifests):
-        raise ResultMissingError(f"Nothing is stored for {key!r} in {store.root}. `clip-assets status` lists what is.")
-    return [
-        Section(row.name, *row.tell(manifest), store.pictures(manifest))
-        if manifest
-        else Section(row.name, "Nothing is stored.")
-        for row, manifest in zip(PER_VIDEO.values(), manifests, strict=True)
-    ]
+    manifests = {asset: store.manifest(asset, key) for asset in PER_VIDEO}
+    failed = {} if all(manifests.values()) else failures()
+    if not any(manifests.values()):
+        hint = next(map(_last_run, failed.values()), "`clip-assets status` lists what is.")
+        raise ResultMissingError(f"Nothing is stored for {key!r} in {store.root}. {hint}")
+    found = []
+    for asset, row in PER_VIDEO.items():
+        if manifest := manifests[asset]:
+            found.append(Section(row.name, *row.tell(manifest), store.pictures(manifest)))
+        else:
+            told = [_last_run(failed[asset])] if asset in failed else []
+            found.append(Section(row.name, " ".join(["Nothing is stored.", *told])))
+    return found
+
+
+def _last_run(failure: Failure) -> str:
+    return f"The last run failed: {failure.reason}"

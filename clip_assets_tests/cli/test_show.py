@@ -6,7 +6,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -298,6 +298,23 @@ def test_what_is_not_stored_is_said(platform: Platform) -> None:
     platform.materialize("a.mp4", assets=["frame_indices"])
     parts = sections(platform.store, "a.mp4")
     assert [(part.title, part.note) for part in parts[1:]] == [(asset, "Nothing is stored.") for asset in ASSETS[1:]]
+
+
+def test_why_nothing_is_stored_is_said(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLIP_ASSETS_OUTPUT", platform.settings.output)
+    monkeypatch.setattr("clip_assets.orchestration.instance.open_instance", lambda: nullcontext(platform.instance))
+    platform.materialize("a.mp4", assets=["frame_indices"])
+    (platform.videos / "a.mp4").write_text("no video")
+    platform.materialize("a.mp4", assets=["clip_features"])
+    assert main(["show", "a.mp4"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"clip_features\nNothing is stored. The last run failed: .*a.mp4 .* frames were chosen", shown)
+    assert "shots\nNothing is stored.\n" in shown
+    platform.store.delete("frame_indices", "a.mp4")
+    assert main(["show", "a.mp4"]) == 2
+    assert re.search(r"Nothing is stored for 'a.mp4'.* The last run failed: .*a.mp4 ", capsys.readouterr().err)
 
 
 def test_the_command_shows_and_writes_the_page(
