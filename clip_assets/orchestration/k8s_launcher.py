@@ -55,6 +55,14 @@ class WatchedK8sRunLauncher(K8sRunLauncher):
         file = {"name": _VOLUME, "mount_path": f"{self.dagster_home}/{_INSTANCE}", "sub_path": _INSTANCE}
         return [*super().volume_mounts, file]
 
+    def terminate(self, run_id: str) -> bool:
+        """Ask a run that is at work to end, which it does at its next video; asked again, it is broken off."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.status != dg.DagsterRunStatus.STARTED:
+            return bool(super().terminate(run_id))
+        self._instance.report_run_canceling(run)
+        return True
+
     @property
     def supports_resume_run(self) -> bool:
         """Whether a run goes on in another pod: what it left is asked for in a new run."""

@@ -201,14 +201,29 @@ def test_the_arguments_suffice_a_pod_that_has_a_dagster_yaml_of_its_own(
     assert instance.get_materialized_partitions(frames) == {key}
 
 
-def test_terminating_a_run_deletes_its_job(
+def test_a_run_at_work_is_asked_to_end_and_its_job_deleted_when_it_is_asked_again(
     instance: dg.DagsterInstance, kubernetes: Cluster, begun: tuple[dg.DagsterRun, str]
 ) -> None:
     run, job = begun
-    assert job in kubernetes.jobs
+    pulse = Pulse(instance, run.run_id)
+    pulse.beat()
+    assert not pulse.is_over
+    assert instance.run_launcher.terminate(run.run_id)
+    pulse.beat()
+    assert pulse.is_over, "it ends at its next video"
+    assert (status_of(instance, run), [*kubernetes.jobs]) == ("CANCELING", [job])
     assert instance.run_launcher.terminate(run.run_id)
     assert kubernetes.jobs == {}
-    assert status_of(instance, run) == "CANCELING"
+
+
+def test_terminating_a_run_that_waits_for_its_pod_deletes_its_job(
+    instance: dg.DagsterInstance, kubernetes: Cluster
+) -> None:
+    run, job = launched(instance)
+    assert job in kubernetes.jobs
+    assert instance.run_launcher.terminate(run.run_id)
+    assert (status_of(instance, run), kubernetes.jobs) == ("CANCELING", {})
+    assert not instance.run_launcher.terminate("0" * 32), "there is no such run"
 
 
 def test_a_run_fails_when_its_pod_is_lost_or_its_job_is_gone(
