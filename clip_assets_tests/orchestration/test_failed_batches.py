@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -20,13 +18,7 @@ from clip_assets.orchestration.failed_batches import AGAIN_TAG, LOOK_BACK_SECOND
 from clip_assets.orchestration.library_names import LibraryNames
 from clip_assets.orchestration.partitions import partition_tags
 from clip_assets_tests.making import corpus
-from clip_assets_tests.making.platform import ASSETS, Platform, platform_of_single_frames
-
-
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
-    with platform_of_single_frames(tmp_path, []) as made:
-        yield made
+from clip_assets_tests.making.platform import ASSETS, Platform
 
 
 @dataclass

@@ -3,35 +3,19 @@ import hashlib
 import json
 import os
 import pickle
-import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from upath import UPath
 
 from clip_assets.core.errors import ResultCorruptError, ResultMissingError, SettingsError, StoreError
-from clip_assets.core.picture import Picture
 from clip_assets.core.records import ClipFeatures, FrameIndices, TextMatch
 from clip_assets.core.store.files import LocalFiles
-from clip_assets.core.store.store import TRASH, Store
-
-ASSET = "clip_features"
-KEY = "sports/lifting.mp4"
-FORMATS = ["numpy", "pickle"]
-
-
-def clip_features(frames: int = 5, seed: int = 0) -> ClipFeatures:
-    random = np.random.default_rng(seed)
-    clip = random.standard_normal((frames, 4)).astype(np.float32)
-    clip[:1] = np.nan
-    times = np.arange(frames) * 50.0
-    return ClipFeatures(clip, times, times + 0.25, np.arange(frames), 19.62, "ViT-B/32", "ab" * 32, "")
-
+from clip_assets.core.store.store import Store
+from clip_assets_tests.core.store.storing import ASSET, FORMATS, KEY, assert_equal, clip_features, names, write
 
 RECORDS = [
     FrameIndices(np.array([0, 0, 7]), np.array([0.0, 1.5, 3.0]), np.array([0.0, 0.0, 2.9]), 29.97, 8, 320, 240, 3.1),
@@ -40,35 +24,6 @@ RECORDS = [
     TextMatch(("a red circle", "日本 🔴"), np.array([[0.25, 0.75]]), np.array([[1.0, 2.0]]), np.array([0.0])),
     TextMatch((), np.zeros((3, 0)), np.zeros((3, 0)), np.arange(3.0)),
 ]
-
-
-@pytest.fixture(params=["local", "file", "memory"])
-def root(request, tmp_path):
-    return {
-        "local": tmp_path / "out put",
-        "file": f"file://{tmp_path.as_posix()}/output",
-        "memory": f"memory://{uuid.uuid4()}/output",
-    }[request.param]
-
-
-def write(store, record, key=KEY, asset=ASSET, data_version="v1"):
-    return store.write(asset, key, record, data_version=data_version, parameters={})
-
-
-def assert_equal(got, expected):
-    assert type(got) is type(expected)
-    for field in dataclasses.fields(expected):
-        one, other = getattr(got, field.name), getattr(expected, field.name)
-        assert type(one) is type(other), field.name
-        if isinstance(other, np.ndarray):
-            assert one.dtype == other.dtype, field.name
-            np.testing.assert_array_equal(one, other, err_msg=field.name)
-        else:
-            assert one == other, field.name
-
-
-def names(path) -> list[str]:
-    return sorted(entry.name for entry in path.iterdir())
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -196,70 +151,6 @@ def test_a_pickle_that_runs_code_is_refused_though_its_digest_fits(tmp_path):
         store.read(ASSET, KEY, ClipFeatures)
 
 
-PICTURES = [Picture("sheet.jpg", b"sheet's bytes", "two frames"), Picture("change.png", b"plot", "a line")]
-
-
-def write_with_pictures(store, pictures=PICTURES):
-    return store.write(ASSET, KEY, clip_features(), data_version="v1", parameters={}, pictures=pictures)
-
-
-@pytest.mark.parametrize("form", FORMATS)
-def test_pictures_come_back_in_order_with_their_words(root, form):
-    store = Store(root, form)
-    manifest = write_with_pictures(store)
-    assert store.pictures(manifest) == PICTURES
-    assert store.manifest(ASSET, KEY) == manifest
-
-
-def test_a_result_is_whole_without_its_pictures(root):
-    store = Store(root)
-    manifest = write_with_pictures(store)
-    path = store.path(ASSET, KEY)
-    (path / "sheet.jpg").unlink()
-    (path / "change.png").write_bytes(b"other")
-    assert store.pictures(manifest) == []
-    assert_equal(store.read(ASSET, KEY, ClipFeatures), clip_features())
-
-
-def test_pictures_go_with_their_result(root):
-    store = Store(root)
-    write_with_pictures(store)
-    manifest = write_with_pictures(store, PICTURES[1:])
-    path = store.path(ASSET, KEY)
-    assert not (path / "sheet.jpg").exists()
-    store.move_to_trash(ASSET, KEY)
-    assert Store(store.root / TRASH).pictures(manifest) == PICTURES[1:]
-    assert not (path / "change.png").exists()
-
-
-def test_a_picture_that_is_only_kept_is_not_among_those_shown_and_goes_with_its_result(root):
-    store = Store(root)
-    kept = Picture("kept.jpg", b"many frames", "many frames", shown=False)
-    manifest = write_with_pictures(store, [kept, *PICTURES])
-    assert store.manifest(ASSET, KEY) == manifest
-    assert store.pictures(manifest) == PICTURES
-    assert store.picture(manifest, "kept.jpg") == kept
-    store.move_to_trash(ASSET, KEY)
-    assert Store(store.root / TRASH).picture(manifest, "kept.jpg") == kept
-
-
-def test_a_picture_that_is_unknown_gone_or_damaged_is_none(root):
-    store = Store(root)
-    manifest = write_with_pictures(store)
-    assert store.picture(manifest, "sheet.jpg") == PICTURES[0]
-    assert store.picture(manifest, "manifest.json") is None
-    (store.path(ASSET, KEY) / "sheet.jpg").write_bytes(b"other")
-    assert store.picture(manifest, "sheet.jpg") is None
-    (store.path(ASSET, KEY) / "change.png").unlink()
-    assert store.picture(manifest, "change.png") is None
-
-
-@pytest.mark.parametrize("name", ["../change.png", "change.svg", "a b.png", ".png"])
-def test_a_picture_with_another_name_is_refused(name):
-    with pytest.raises(SettingsError, match="identifier"):
-        Picture(name, b"", "")
-
-
 def test_another_record_than_asked_for_is_an_error(root):
     store = Store(root)
     write(store, clip_features())
@@ -291,114 +182,6 @@ def test_a_field_that_is_younger_than_what_is_stored_has_its_default(root):
     store = Store(root)
     write(store, Before(("a",), np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1)))
     assert store.read(ASSET, KEY, TextMatch).score_kind == "softmax"
-
-
-def test_a_key_and_keys_below_it_are_separate_results(root):
-    store = Store(root)
-    keys = [
-        "a",
-        "a/b",
-        "a/clip.npy",
-        "a/manifest.json",
-        "a/clip_features.pkl",
-        "a/",
-        "/a",
-        "..",
-        "../a",
-        "",
-        "A/b",
-        "x" * 400,
-    ]
-    for number, key in enumerate(keys):
-        write(store, clip_features(frames=number + 1), key)
-    for number, key in enumerate(keys):
-        assert_equal(store.read(ASSET, key, ClipFeatures), clip_features(frames=number + 1))
-    assert sorted(store.keys(ASSET)) == sorted(keys)
-    store.delete(ASSET, "a")
-    assert sorted(store.keys(ASSET)) == sorted(keys[1:])
-    for key in keys[1:]:
-        store.delete(ASSET, key)
-    assert list(store.keys(ASSET)) == []
-
-
-@settings(max_examples=25)
-@given(st.text())
-@example("../../../../../../tmp/evil")
-@example("/tmp/evil")
-@example("video [v1] {a,b} **.mp4")
-@example("~/x")
-def test_any_key_can_be_stored_listed_and_deleted(tmp_path_factory, key):
-    base = tmp_path_factory.mktemp("any_key")
-    for root in (base / "output", f"memory://{base.name}/output"):
-        store = Store(root)
-        write(store, clip_features(), key)
-        assert store.read(ASSET, key, ClipFeatures).fps == 19.62
-        assert list(store.keys(ASSET)) == [key]
-        assert store.path(ASSET, key).path.startswith(f"{store.root.path}/{ASSET}/")
-        assert (store.path(ASSET, key) / "manifest.json").exists()
-        store.delete(ASSET, key)
-        assert list(store.keys(ASSET)) == []
-    assert list(base.iterdir()) == [base / "output"]
-    assert list((base / "output").iterdir()) == []
-
-
-def test_keys_are_told_from_manifests_that_were_copied_elsewhere(tmp_path):
-    store = Store(tmp_path)
-    write(store, clip_features(), "a")
-    (tmp_path / ASSET / "b").mkdir()
-    (tmp_path / ASSET / "b" / "manifest.json").write_bytes((tmp_path / ASSET / "a" / "manifest.json").read_bytes())
-    assert list(store.keys(ASSET)) == ["a"]
-
-
-def test_deleting_leaves_files_of_others_and_no_empty_directories(tmp_path):
-    store = Store(tmp_path)
-    for key in ("a/b/c", "a/b/d", "e/f"):
-        write(store, clip_features(), key)
-    note = tmp_path / ASSET / "a" / "b" / "d" / "note.txt"
-    note.write_text("keep")
-    for key in ("a/b/c", "a/b/d", "e/f", "never/stored"):
-        store.delete(ASSET, key)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [note]
-    assert names(tmp_path / ASSET) == ["a"]
-
-
-def test_the_trash_takes_the_result_out_of_sight_and_keeps_it_readable(root):
-    store = Store(root)
-    trash = Store(store.root / TRASH)
-    assert store.move_to_trash(ASSET, KEY) is False
-    for seed in (1, 2):
-        manifest = write(store, clip_features(seed=seed))
-        assert store.move_to_trash(ASSET, KEY) is True
-        assert store.manifest(ASSET, KEY) is None
-        assert list(store.keys(ASSET)) == []
-        assert list(trash.keys(ASSET)) == [KEY]
-        assert trash.manifest(ASSET, KEY) == manifest
-        assert_equal(trash.read(ASSET, KEY, ClipFeatures), clip_features(seed=seed))
-
-
-def test_a_damaged_result_moves_to_the_trash_as_it_is(tmp_path):
-    store = Store(tmp_path)
-    write(store, clip_features())
-    (tmp_path / ASSET / KEY / "clip.npy").unlink()
-    (tmp_path / ASSET / KEY / "fps.npy").write_bytes(b"damaged")
-    assert store.move_to_trash(ASSET, KEY) is True
-    assert names(tmp_path) == [TRASH]
-    with pytest.raises(ResultCorruptError, match=r"clip\.npy is missing.*fps\.npy has 7 bytes"):
-        Store(tmp_path / TRASH).read(ASSET, KEY, ClipFeatures)
-
-
-def test_remains_without_a_manifest_are_deleted_and_not_kept_in_the_trash(tmp_path):
-    store = Store(tmp_path)
-    write(store, clip_features())
-    (tmp_path / ASSET / KEY / "manifest.json").unlink()
-    assert store.move_to_trash(ASSET, KEY) is False
-    assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize("asset", ["", "trash", "Trash", "a/b", "..", "a.b", "ä", "a\n"])
-def test_asset_names_that_could_meet_other_files_are_refused(tmp_path, asset):
-    with pytest.raises(SettingsError, match="allowed are letters, digits and underscores"):
-        write(Store(tmp_path), clip_features(), asset=asset)
 
 
 @pytest.mark.parametrize("value", [np.float32(1), float("nan"), {1, 2}, Path("a"), b"x"])
@@ -464,86 +247,3 @@ def test_a_server_that_cannot_be_asked_is_told_as_a_disk_is(monkeypatch):
     ):
         with pytest.raises(StoreError, match="no route to it"):
             call()
-
-
-@pytest.mark.parametrize("form", FORMATS)
-def test_rows_are_read_alone_and_are_those_of_the_whole(root, form):
-    store = Store(root, form)
-    features = clip_features(9)
-    manifest = write(store, features)
-    first, last = store.rows(manifest, "clip", [(0, 2), (7, 9)])
-    np.testing.assert_array_equal(np.concatenate([first, last]), features.clip[[0, 1, 7, 8]])
-    np.testing.assert_array_equal(store.rows(manifest, "timestamps_ms", [(3, 4)])[0], features.timestamps_ms[3:4])
-
-
-def test_rows_of_an_array_that_lay_in_columns_are_its_rows(root):
-    store = Store(root)
-    features = clip_features(6)
-    manifest = write(store, dataclasses.replace(features, clip=np.asfortranarray(features.clip)))
-    np.testing.assert_array_equal(store.rows(manifest, "clip", [(4, 6)])[0], features.clip[4:6])
-
-
-def test_rows_of_a_result_that_is_gone_or_cut_off_are_an_error(tmp_path):
-    store = Store(tmp_path)
-    manifest = write(store, clip_features(6))
-    path = Path(store.path(ASSET, KEY) / "clip.npy")
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ResultCorruptError, match="ends before"):
-        store.rows(manifest, "clip", [(4, 6)])
-    path.unlink()
-    with pytest.raises(ResultMissingError, match="gone"):
-        store.rows(manifest, "clip", [(4, 6)])
-
-
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("frames", [3, 70_000])
-def test_whole_arrays_are_checked_whether_they_are_mapped_or_read(root, form, frames):
-    store = Store(root, form)
-    features = clip_features(frames)
-    manifest = write(store, features)
-    arrays = store.arrays(manifest, ["clip", "indices"])
-    np.testing.assert_array_equal(arrays["clip"], features.clip)
-    np.testing.assert_array_equal(arrays["indices"], features.indices)
-    path = store.path(ASSET, KEY) / next(iter(manifest.files))
-    data = path.read_bytes()
-    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(ResultCorruptError, match="other bytes"):
-        store.arrays(manifest, ["clip"])
-    path.unlink()
-    with pytest.raises(ResultMissingError, match="gone"):
-        store.arrays(manifest, ["clip"])
-
-
-def test_another_result_has_another_identity_and_the_same_keeps_it(root):
-    store = Store(root)
-    assert store.identity(ASSET, KEY) is None
-    seen = set()
-    for seed in range(3):
-        write(store, clip_features(seed=seed))
-        seen.add(store.identity(ASSET, KEY))
-        assert store.identities(ASSET) == {KEY: store.identity(ASSET, KEY)}
-    assert len(seen) == 3
-    store.delete(ASSET, KEY)
-    assert (store.identity(ASSET, KEY), store.identities(ASSET)) == (None, {})
-
-
-def test_identities_and_manifests_of_many_are_those_of_each(root):
-    store = Store(root)
-    keys = [KEY, "a/[b].mp4", "never", "a"]
-    for key in keys[:2]:
-        store.write(ASSET, key, clip_features(), data_version="1", parameters={"of": key})
-    assets = [ASSET, "shots"]
-    each = [tuple(store.identity(asset, key) for asset in assets) for key in keys]
-    assert list(store.many.identities(assets, keys)) == each
-    assert [bool(found) for found, _ in each] == [True, True, False, False]
-    asked = [(asset, key) for key in keys for asset in assets]
-    assert list(store.many.manifests(asked)) == [store.manifest(*of) for of in asked]
-    assert list(store.many.identities(assets, [])) == list(store.many.manifests([])) == []
-
-
-def test_a_directory_that_an_identity_is_of_leads_to_its_manifest(root):
-    store = Store(root)
-    write(store, clip_features(), key="what?.mp4")
-    (directory,) = store.identities(ASSET)
-    assert store.manifest_in(ASSET, directory).partition_key == "what?.mp4"
-    assert store.manifest_in(ASSET, "other.mp4") is None
