@@ -71,7 +71,7 @@ def test_a_worker_without_the_variables_of_its_instance_says_which(
 
 def test_a_launcher_for_kubernetes_without_its_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     launcher = {"module": "clip_assets.orchestration.k8s_launcher", "class": "WatchedK8sRunLauncher", "config": {}}
-    monkeypatch.setitem(sys.modules, "dagster_k8s", None)
+    monkeypatch.setitem(sys.modules, "dagster_k8s.job", None)  # whatever another test has imported
     monkeypatch.delitem(sys.modules, launcher["module"], raising=False)
     with (
         dg.instance_for_test(overrides={"run_launcher": launcher}) as instance,
