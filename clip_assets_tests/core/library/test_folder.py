@@ -34,6 +34,8 @@ def test_videos_are_listed_sorted_by_key_with_size_and_time(tmp_path: Path):
     assert videos[3].key == "a/z.mkv"
     assert videos[3].size == len("a/z.mkv")
     assert videos[3].mtime_ns == 1_700_000_000_123_000_000
+    signatures = {video.key: video.signature for video in videos}
+    assert signatures == Folder(tmp_path).signatures(list(signatures)), "whoever has listed need not ask again"
 
 
 @pytest.mark.parametrize("extension", VIDEO_EXTENSIONS)

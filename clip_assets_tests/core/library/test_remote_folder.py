@@ -225,6 +225,9 @@ def test_many_are_listed_and_few_are_asked_for(folder: RemoteFolder, monkeypatch
     assert Store.asked == {"info": 2, "find": 1}
     assert few["a.mp4"] == many["a.mp4"] == (1, 0, folder.stat("a.mp4").etag)
     assert few["z.mp4"] is many["z.mp4"] is None
+    monkeypatch.setattr(Store, "lacks", ("ETag",))
+    listed = {video.key: video.signature for video in folder.listing().videos}
+    assert listed == folder.signatures(list(listed)), "whoever has listed need not ask again"
 
 
 def test_a_package_that_is_lacking_is_named_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
