@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clip_assets.core.errors import ResultMissingError
+from clip_assets.core.errors import ResultMissingError, StoreError
 from clip_assets.results.assets import PER_VIDEO
 from clip_assets.results.failure import Failure
 from clip_assets.results.tables import Table
@@ -42,13 +42,16 @@ def sections(store: Store, key: str, failures: Callable[[], Mapping[str, Failure
         failures: Asked where something isn't stored: by asset why the last run for the partition failed.
 
     Raises:
-        ResultMissingError: Nothing of it is stored.
+        ResultMissingError: Nothing of it is stored, and nobody knows why.
+        StoreError: Nothing of it is stored, as its last run failed; says why.
     """
     manifests = {asset: store.manifest(asset, key) for asset in PER_VIDEO}
     failed = {} if all(manifests.values()) else failures()
     if not any(manifests.values()):
-        hint = next(map(_last_run, failed.values()), "`clip-assets status` lists what is.")
-        raise ResultMissingError(f"Nothing is stored for {key!r} in {store.root}. {hint}")
+        nothing = f"Nothing is stored for {key!r} in {store.root}."
+        if failed:
+            raise StoreError(f"{nothing} {_last_run(next(iter(failed.values())))}")
+        raise ResultMissingError(f"{nothing} `clip-assets status` lists what is.")
     found = []
     for asset, row in PER_VIDEO.items():
         if manifest := manifests[asset]:

@@ -314,7 +314,9 @@ def test_why_nothing_is_stored_is_said(
     assert "shots\nNothing is stored.\n" in shown
     platform.store.delete("frame_indices", "a.mp4")
     assert main(["show", "a.mp4"]) == 2
-    assert re.search(r"Nothing is stored for 'a.mp4'.* The last run failed: .*a.mp4 ", capsys.readouterr().err)
+    told = capsys.readouterr().err
+    assert re.search(r"Nothing is stored for 'a.mp4'.* The last run failed: .*a.mp4 .* frames were chosen", told)
+    assert told.endswith("Materialize frame_indices of it again.\n"), "the failure's own way out and no other"
 
 
 def test_the_command_shows_and_writes_the_page(
