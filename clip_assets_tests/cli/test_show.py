@@ -22,9 +22,7 @@ from clip_assets.cli.show import as_page, as_text
 from clip_assets.core.errors import ResultMissingError
 from clip_assets.core.pictures.kept import KEPT_FRAMES, SHEET_NAME, kept_frames
 from clip_assets.core.records import TextMatch
-from clip_assets.core.sampling import Sampling
 from clip_assets.orchestration.definitions import build_definitions
-from clip_assets.results.facts import sampling_words
 from clip_assets.results.sections import sections
 from clip_assets_tests.making import corpus
 from clip_assets_tests.making.platform import ASSETS, Platform, make_platform
@@ -134,18 +132,6 @@ def test_a_video_s_page_says_which_frames_were_sampled(platform: Platform) -> No
     assert {metadata(result, asset)["sampling"].value for asset in ASSETS} == {"2 per second, the frame on screen"}
     told = [row for part in sections(platform.store, "a.mp4") for shown in part.tables for row in shown.rows]
     assert ("sampling", "2 per second, the frame on screen") in told
-
-
-@pytest.mark.parametrize(
-    ("sampling", "words"),
-    [
-        (Sampling(), "every frame"),
-        (Sampling(extraction_fps=29.97, frame_selection="ffmpeg"), "29.97 per second, the frame that ffmpeg's fps"),
-        (Sampling(extraction_total=8), "8 in all, evenly spaced, the frame on screen"),
-    ],
-)
-def test_every_sampling_has_its_words(sampling: Sampling, words: str) -> None:
-    assert sampling_words(sampling.parameters).startswith(words)
 
 
 def test_group_owners_and_tags_are_those_of_the_settings(platform: Platform) -> None:
