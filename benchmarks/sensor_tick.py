@@ -56,7 +56,7 @@ def tick(settings: Settings, instance: dg.DagsterInstance, cursor: str | None, n
     with uncollected():
         look = Look(settings, instance, registered(instance, NAMES), settings.source.listing(), now)
         decision = look.decide(Cursor.from_json(cursor))
-    decision.report(instance)
+        decision.report(instance)
     decided = time.perf_counter()
     result = decision.to_dagster(cursor)
     carry_out(instance, result)

@@ -116,17 +116,18 @@ def run(arguments: Namespace) -> int:
         order = registered(instance, names)
         keys = registered_keys(settings.source, arguments.under, order) if arguments.under else order
         failed = failures(instance, names) if keys else {}
-        listing = settings.source.listing(set(order))
-        videos = video_states(settings, keys, failed, listing=listing, processes=available_cores())
         console = Console()
         if arguments.json:
-            for video in videos:
+            for video in video_states(settings, keys, failed, processes=available_cores()):
                 if not asked.states or video.state in asked.states:
                     console.file.write(f"{json.dumps(as_json(video), ensure_ascii=False)}\n")
         else:
+            known = set(order)
+            listing = settings.source.listing(known)
+            videos = list(video_states(settings, keys, failed, listing=listing, processes=available_cores()))
             listed = [video.key for video in listing.videos]
             there = registered_keys(settings.source, arguments.under, listed) if arguments.under else listed
-            show(report(settings, list(videos), asked, len(set(there) - set(order))), console)
+            show(report(settings, videos, asked, len(set(there) - known)), console)
     return 0
 
 

@@ -40,15 +40,15 @@ def build_sensors(settings: LibrarySettings, jobs: Sequence[AssetJob]) -> list[d
         description="Keeps partitions and results in step with the folder of videos: computes new and changed ones, "
         "forgets removed ones.",
     )
+    @uncollected()
     def video_library(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        with uncollected():
-            try:
-                order = registered(context.instance, names)
-                listed = settings.source.listing({key for key in order if not has_video_extension(key)})
-            except LibraryError as error:
-                return dg.SkipReason(f"{explain(error, PLATFORM)} Nothing is removed.")
-            look = Look(settings, context.instance, order, listed, time.time())
-            decision = look.decide(Cursor.from_json(context.cursor))
+        try:
+            order = registered(context.instance, names)
+            listed = settings.source.listing({key for key in order if not has_video_extension(key)})
+        except LibraryError as error:
+            return dg.SkipReason(f"{explain(error, PLATFORM)} Nothing is removed.")
+        look = Look(settings, context.instance, order, listed, time.time())
+        decision = look.decide(Cursor.from_json(context.cursor))
         context.log.info(decision.message)
         decision.report(context.instance)
         return decision.to_dagster(context.cursor)

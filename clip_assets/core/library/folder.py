@@ -75,7 +75,7 @@ class Folder:
                     else:
                         validate_key(key)
                         stat = entry.stat()
-                        videos.append(VideoFile(key, stat.st_size, stat.st_mtime_ns, "", stat.st_ctime_ns))
+                        videos.append(VideoFile(key, stat.st_size, stat.st_mtime_ns, ctime_ns=stat.st_ctime_ns))
                 except OSError as error:
                     unlisted.append(Unlisted(key, error.strerror or str(error)))
                 except PartitionKeyError as error:
